@@ -1,0 +1,124 @@
+//! What a caller can choose.
+
+use std::path::PathBuf;
+
+use crate::error::Error;
+
+/// Choices for an [`Engine`](crate::Engine); every default is safe for production.
+///
+/// ```
+/// let mut config = liveness::Config::default();
+/// config.threshold = Some(0.7);
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Config {
+    /// Path of an ONNX Runtime shared library (1.17 or newer). Where it is `None`, the environment
+    /// variable `LIVENESS_ONNXRUNTIME` is asked; where that is unset or empty too, the embedded
+    /// engine is used. A library that is named but cannot be loaded is an error. One process can
+    /// load one ONNX Runtime only.
+    pub onnxruntime: Option<PathBuf>,
+    /// Folder with a `manifest.json` and the networks it names, instead of the embedded ones.
+    pub models_dir: Option<PathBuf>,
+    /// `live_probability` from which on a face counts as live, in 0..1 exclusive. `None` takes the
+    /// calibrated threshold of the models, which is 0.5 for the embedded ones.
+    pub threshold: Option<f32>,
+    /// Probability of a face mask from which on an image is refused with 052, in 0..1 exclusive.
+    /// `None` takes the threshold of the models.
+    pub mask_threshold: Option<f32>,
+    /// Largest encoded file in bytes, counted after base64 decoding; above it is 003. 10 MiB.
+    pub max_file_bytes: u64,
+    /// Largest number of pixels an image may declare; above it is 002. 100,000,000.
+    pub max_pixels: u64,
+    /// Largest width and height an image may declare; above it is 002. 16,384.
+    pub max_side: u32,
+    /// A second face counts, and the image is refused with 051, when its box has at least this
+    /// share of the main face's height; in 0..=1. 0.3.
+    pub second_face_ratio: f32,
+    /// Refuse an image whose quality gives a [`Reason`](crate::Reason), with 051. Otherwise
+    /// reasons are reported only. `false`.
+    pub strict_quality: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            onnxruntime: None,
+            models_dir: None,
+            threshold: None,
+            mask_threshold: None,
+            max_file_bytes: 10 * 1024 * 1024,
+            max_pixels: 100_000_000,
+            max_side: 16_384,
+            second_face_ratio: 0.3,
+            strict_quality: false,
+        }
+    }
+}
+
+impl Config {
+    /// Refuses values that would make the checks meaningless.
+    pub(crate) fn validate(&self) -> Result<(), Error> {
+        for (name, value) in [
+            ("threshold", self.threshold),
+            ("mask_threshold", self.mask_threshold),
+        ] {
+            if let Some(value) = value
+                && !(value > 0.0 && value < 1.0)
+            {
+                return Err(Error::bad_request(format!(
+                    "configuration: {name} is {value}; give a number between 0 and 1, both excluded"
+                )));
+            }
+        }
+        if !(0.0..=1.0).contains(&self.second_face_ratio) {
+            return Err(Error::bad_request(format!(
+                "configuration: second_face_ratio is {}; give a number from 0 to 1",
+                self.second_face_ratio
+            )));
+        }
+        for (name, value) in [
+            ("max_file_bytes", self.max_file_bytes),
+            ("max_pixels", self.max_pixels),
+            ("max_side", self.max_side.into()),
+        ] {
+            if value == 0 {
+                return Err(Error::bad_request(format!(
+                    "configuration: {name} is 0, so every image would be refused; give a positive number"
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ErrorCode;
+
+    #[test]
+    fn defaults_are_valid() {
+        assert!(Config::default().validate().is_ok());
+    }
+
+    #[test]
+    fn meaningless_values_are_refused() {
+        let broken: [fn(&mut Config); 8] = [
+            |c| c.threshold = Some(0.0),
+            |c| c.threshold = Some(1.0),
+            |c| c.threshold = Some(f32::NAN),
+            |c| c.mask_threshold = Some(-0.1),
+            |c| c.second_face_ratio = f32::NAN,
+            |c| c.second_face_ratio = 1.1,
+            |c| c.max_file_bytes = 0,
+            |c| c.max_side = 0,
+        ];
+        for change in broken {
+            let mut config = Config::default();
+            change(&mut config);
+            let error = config.validate().unwrap_err();
+            assert_eq!(error.code(), ErrorCode::BadRequest, "{config:?}");
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! Tells from one selfie whether a live person, a print or a screen is before the camera.
+//!
+//! ```no_run
+//! use liveness::{Config, Engine, Image};
+//!
+//! let engine = Engine::new(Config::default())?;
+//! let verdict = engine.check(Image::File("selfie.jpg".as_ref()))?;
+//! println!("live: {}, confidence {:.2}", verdict.liveness, verdict.score);
+//! # Ok::<(), liveness::Error>(())
+//! ```
+//!
+//! An image goes one way through the crate: it is decoded and turned upright, the face is found,
+//! a face mask is refused, two networks look for signs of a print or a screen, and a decision is
+//! made. Whatever goes wrong on that way is an [`Error`] with a code of the contract; it is never
+//! a verdict.
+
+#![deny(unsafe_op_in_unsafe_fn)]
+#![warn(missing_docs)]
+
+mod config;
+mod engine;
+mod error;
+#[allow(unsafe_code)]
+mod ffi;
+mod pixels;
+pub mod response;
+mod verdict;
+
+pub use config::Config;
+pub use engine::{Engine, EngineInfo, ModelFile};
+pub use error::{Error, ErrorCode, Findings};
+pub use pixels::{Image, PixelFormat, Pixels};
+pub use verdict::{AttackType, Details, Face, Quality, Reason, Timings, Verdict};
+
+/// Version of this library, the same as in its Cargo.toml.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,0 +1,1 @@
+"""Training of the networks that the liveness library embeds, from images to ONNX to figures."""

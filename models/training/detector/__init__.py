@@ -1,0 +1,1 @@
+"""Faces and their five landmarks in the reduced image."""

@@ -1,0 +1,1 @@
+"""Whether the aligned face wears a mask."""

@@ -36,7 +36,7 @@ impl ErrorCode {
     ];
 
     /// The three digits of the contract, such as `"051"`.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             ErrorCode::Unauthorized => "001",
             ErrorCode::UnreadableImage => "002",
@@ -49,7 +49,7 @@ impl ErrorCode {
     }
 
     /// The message of the contract.
-    pub fn message(self) -> &'static str {
+    pub const fn message(self) -> &'static str {
         match self {
             ErrorCode::Unauthorized => "API key is either missing or incorrect.",
             ErrorCode::UnreadableImage => "Error reading image, please check the request format.",

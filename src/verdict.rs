@@ -121,7 +121,7 @@ pub enum Reason {
 
 impl Reason {
     /// The machine-readable name, such as `"face_too_small"`.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Reason::NoFace => "no_face",
             Reason::SeveralFaces => "several_faces",

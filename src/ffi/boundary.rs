@@ -1,0 +1,149 @@
+//! What stands between a caller in C and the library: no panic gets out, and the reason of an
+//! error is kept for the thread that met it.
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
+use std::sync::Once;
+
+use libc::c_char;
+
+use super::log;
+use crate::error::{Error, ErrorCode};
+
+pub(super) const OK: i32 = 0;
+const INTERNAL: i32 = ErrorCode::Internal as i32;
+
+thread_local! {
+    /// Ends with a NUL, or is empty.
+    static LAST_ERROR: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    static PANIC_PLACE: RefCell<String> = const { RefCell::new(String::new()) };
+    static CALLS: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Runs a call that answers with a status. An error is remembered for the thread and logged, a
+/// panic is 005.
+pub(super) fn status(function: &'static str, body: impl FnOnce() -> Result<(), Error>) -> i32 {
+    value(function, INTERNAL, || {
+        remember("");
+        match body() {
+            Ok(()) => OK,
+            Err(error) => report(function, &error),
+        }
+    })
+}
+
+/// Runs a call that cannot fail; a panic gives `on_panic`.
+pub(super) fn value<T>(function: &'static str, on_panic: T, body: impl FnOnce() -> T) -> T {
+    let guarded = AssertUnwindSafe(|| {
+        silence_panics();
+        let _call = Call::enter();
+        #[cfg(any(test, feature = "panic-test"))]
+        force_panic(function);
+        body()
+    });
+    catch_unwind(guarded).unwrap_or_else(|payload| {
+        // Reporting allocates and runs the host's log callback, so it may panic as well.
+        let _ = catch_unwind(AssertUnwindSafe(|| {
+            report(function, &panic_error(payload.as_ref()))
+        }));
+        on_panic
+    })
+}
+
+/// Remembers and logs why a call failed, and gives the status for it.
+fn report(function: &'static str, error: &Error) -> i32 {
+    remember(error.detail());
+    log::error(function, error);
+    error.code() as i32
+}
+
+/// The reason of this thread's last failed call, empty where the last call succeeded. The pointer
+/// is good until the thread's next call that answers with a status.
+pub(super) fn last_error() -> *const c_char {
+    LAST_ERROR
+        .try_with(|text| match text.borrow().as_slice() {
+            [] => c"".as_ptr(),
+            text => text.as_ptr().cast(),
+        })
+        // The thread is ending and has dropped its reason already.
+        .unwrap_or(c"".as_ptr())
+}
+
+fn remember(reason: &str) {
+    let _ = LAST_ERROR.try_with(|text| {
+        let mut text = text.borrow_mut();
+        text.clear();
+        if !reason.is_empty() {
+            text.extend(reason.bytes().filter(|byte| *byte != 0));
+            text.push(0);
+        }
+    });
+}
+
+/// Marks, for the panic hook, that this thread is inside a call from C.
+struct Call;
+
+impl Call {
+    fn enter() -> Call {
+        let _ = CALLS.try_with(|calls| calls.set(calls.get().saturating_add(1)));
+        Call
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        let _ = CALLS.try_with(|calls| calls.set(calls.get().saturating_sub(1)));
+    }
+}
+
+/// Keeps panics inside calls from C off standard error, where the default hook prints them: they
+/// are reported as 005 and a host's output is its own. All other panics of the process go to the
+/// hook that was there before.
+fn silence_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let previous = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if CALLS.try_with(|calls| calls.get() > 0).unwrap_or(false) {
+                note_place(info);
+            } else {
+                previous(info);
+            }
+        }));
+    });
+}
+
+fn note_place(info: &PanicHookInfo<'_>) {
+    if let Some(location) = info.location() {
+        let _ = PANIC_PLACE.try_with(|place| {
+            *place.borrow_mut() = format!(" at {}:{}", location.file(), location.line());
+        });
+    }
+}
+
+fn panic_error(payload: &(dyn Any + Send)) -> Error {
+    let text = payload
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message");
+    let place = PANIC_PLACE
+        .try_with(|place| std::mem::take(&mut *place.borrow_mut()))
+        .unwrap_or_default();
+    Error::new(
+        ErrorCode::Internal,
+        format!(
+            "a panic was caught{place}: {text}; this is a defect of the library, please report it"
+        ),
+    )
+}
+
+/// Panics where the environment variable LIVENESS_PANIC_TEST names this function. It exists in
+/// the library's own tests and with the feature `panic-test` only.
+#[cfg(any(test, feature = "panic-test"))]
+fn force_panic(function: &str) {
+    if std::env::var("LIVENESS_PANIC_TEST").is_ok_and(|name| name == function) {
+        panic!("forced in {function}");
+    }
+}

@@ -1,0 +1,113 @@
+//! The log callback, the only state the library shares between handles. Silent until set.
+
+use std::cell::Cell;
+use std::ffi::CString;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{PoisonError, RwLock};
+
+use libc::{c_char, c_void};
+
+use super::types::{
+    LIVENESS_LOG_DEBUG, LIVENESS_LOG_ERROR, LIVENESS_LOG_INFO, LIVENESS_LOG_OFF, LIVENESS_LOG_WARN,
+};
+use crate::engine::EngineInfo;
+use crate::error::{Error, ErrorCode};
+use crate::verdict::Verdict;
+
+pub(super) type Function =
+    unsafe extern "C" fn(user: *mut c_void, level: i32, message: *const c_char);
+
+struct Sink {
+    function: Function,
+    user: *mut c_void,
+}
+
+// SAFETY: the header demands of the host that its callback and its user pointer may be used from
+// every thread that calls the library; the library itself never looks behind the pointer.
+unsafe impl Send for Sink {}
+// SAFETY: as above.
+unsafe impl Sync for Sink {}
+
+static SINK: RwLock<Option<Sink>> = RwLock::new(None);
+/// The sink's level, so that a silent library takes no lock and formats nothing.
+static LEVEL: AtomicI32 = AtomicI32::new(LIVENESS_LOG_OFF);
+
+thread_local! {
+    static IN_CALLBACK: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Sets or removes the callback. When it returns, no call of the former callback is under way.
+pub(super) fn set(function: Option<Function>, user: *mut c_void, level: i32) -> Result<(), Error> {
+    if !(LIVENESS_LOG_OFF..=LIVENESS_LOG_DEBUG).contains(&level) {
+        return Err(Error::new(
+            ErrorCode::BadRequest,
+            format!(
+                "log level {level} does not exist; give one of LIVENESS_LOG_OFF (0) to LIVENESS_LOG_DEBUG (4)"
+            ),
+        ));
+    }
+    if IN_CALLBACK.get() {
+        return Err(Error::new(
+            ErrorCode::BadRequest,
+            "the log callback cannot be changed from inside itself; change it after it has returned",
+        ));
+    }
+    let mut sink = SINK.write().unwrap_or_else(PoisonError::into_inner);
+    *sink = function.map(|function| Sink { function, user });
+    let level = if sink.is_some() {
+        level
+    } else {
+        LIVENESS_LOG_OFF
+    };
+    LEVEL.store(level, Ordering::Relaxed);
+    Ok(())
+}
+
+/// A handle is ready.
+pub(super) fn ready(info: &EngineInfo) {
+    write(LIVENESS_LOG_INFO, || {
+        format!(
+            "liveness_init: engine {}, models {}",
+            info.engine, info.models
+        )
+    });
+}
+
+/// A check gave a verdict.
+pub(super) fn verdict(function: &str, verdict: &Verdict) {
+    write(LIVENESS_LOG_DEBUG, || {
+        format!(
+            "{function}: live {}, score {:.4}, {:.1} ms",
+            verdict.liveness, verdict.score, verdict.details.timings.total
+        )
+    });
+}
+
+/// A call failed. What a stranger's image can cause is no more than a debug message.
+pub(super) fn error(function: &str, error: &Error) {
+    let level = match error.code() {
+        ErrorCode::Internal => LIVENESS_LOG_ERROR,
+        ErrorCode::BadRequest => LIVENESS_LOG_WARN,
+        _ => LIVENESS_LOG_DEBUG,
+    };
+    write(level, || {
+        format!("{function}: {}: {}", error.code().as_str(), error.detail())
+    });
+}
+
+fn write(level: i32, message: impl FnOnce() -> String) {
+    // A call that the callback itself makes is not logged: it would not end.
+    if level > LEVEL.load(Ordering::Relaxed) || IN_CALLBACK.get() {
+        return;
+    }
+    let sink = SINK.read().unwrap_or_else(PoisonError::into_inner);
+    let Some(sink) = sink.as_ref() else { return };
+    let Ok(message) = CString::new(message().replace('\0', "")) else {
+        return;
+    };
+    IN_CALLBACK.set(true);
+    // SAFETY: the host gave this function for calls from any thread, with this user pointer; the
+    // message is a string that ends with a NUL and lives until the call returns.
+    unsafe { (sink.function)(sink.user, level, message.as_ptr()) };
+    IN_CALLBACK.set(false);
+}

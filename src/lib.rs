@@ -18,10 +18,14 @@
 #![warn(missing_docs)]
 
 mod config;
+#[allow(dead_code)]
+mod decode;
 mod engine;
 mod error;
 #[allow(unsafe_code)]
 mod ffi;
+#[allow(dead_code)]
+mod inference;
 mod pixels;
 pub mod response;
 mod verdict;

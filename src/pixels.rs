@@ -37,8 +37,8 @@ pub struct Pixels<'a> {
     pub orientation: u8,
 }
 
-/// Order and layout of the samples of [`Pixels`]. YUV is BT.601 in limited range, as cameras of
-/// phones give it; a chroma sample covers two by two pixels.
+/// Order and layout of the samples of [`Pixels`]. YUV is BT.601 in full range (JFIF), as the
+/// cameras of phones give it; a chroma sample covers two by two pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(i32)]
 pub enum PixelFormat {

@@ -1,0 +1,179 @@
+//! JPEG, PNG, WebP, BMP, GIF and TIFF files.
+
+use std::any::Any;
+use std::io::Cursor;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
+
+use super::{Limits, jpeg, turn};
+use crate::error::Error;
+
+/// Most bytes that one decoded pixel takes: four samples of 32 bits.
+const MAX_BYTES_PER_PIXEL: u64 = 16;
+/// What a decoder may take besides: palettes, profiles, tables.
+const DECODER_OVERHEAD: u64 = 64 << 20;
+
+pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbImage, Error> {
+    limits.check_file(bytes.len() as u64)?;
+    let format = sniff(bytes)?;
+    if format == ImageFormat::Jpeg && !jpeg::is_complete(bytes) {
+        return Err(Error::unreadable(
+            "the JPEG is truncated: its end is missing",
+        ));
+    }
+    // A decoder that panics on an input has met a damaged one.
+    let (image, orientation) = catch_unwind(AssertUnwindSafe(|| pixels(bytes, format, limits)))
+        .unwrap_or_else(|panic| {
+            Err(Error::unreadable(format!(
+                "the decoder gave up on the image: {}",
+                message(&*panic)
+            )))
+        })?;
+    Ok(turn(to_rgb(image), orientation))
+}
+
+/// The format by the first bytes; names and types that clients state are often wrong.
+fn sniff(bytes: &[u8]) -> Result<ImageFormat, Error> {
+    use ImageFormat::*;
+    if bytes.is_empty() {
+        return Err(Error::unreadable("the image is empty"));
+    }
+    match image::guess_format(bytes) {
+        Ok(format @ (Jpeg | Png | WebP | Bmp | Gif | Tiff)) => Ok(format),
+        Ok(other) => Err(Error::unreadable(format!(
+            "{other:?} is not supported: send JPEG, PNG, WebP, BMP, GIF or TIFF"
+        ))),
+        Err(_) if is_heif(bytes) => Err(Error::unreadable(
+            "HEIC and AVIF are not supported: send JPEG, PNG, WebP, BMP, GIF or TIFF",
+        )),
+        Err(_) => Err(Error::unreadable(
+            "this is no image, or of an unknown format: send JPEG, PNG, WebP, BMP, GIF or TIFF",
+        )),
+    }
+}
+
+fn is_heif(bytes: &[u8]) -> bool {
+    bytes.get(4..8) == Some(b"ftyp")
+}
+
+fn pixels(
+    bytes: &[u8],
+    format: ImageFormat,
+    limits: &Limits,
+) -> Result<(DynamicImage, Orientation), Error> {
+    let damaged = |error: image::ImageError| {
+        Error::unreadable(format!("the {format:?} image cannot be decoded: {error}"))
+    };
+    let mut decoder_limits = image::Limits::no_limits();
+    decoder_limits.max_alloc = Some(
+        limits
+            .pixels
+            .saturating_mul(MAX_BYTES_PER_PIXEL)
+            .saturating_add(DECODER_OVERHEAD),
+    );
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    reader.limits(decoder_limits);
+    let mut decoder = reader.into_decoder().map_err(damaged)?;
+    let (width, height) = decoder.dimensions();
+    limits.check_size(width, height)?;
+    // Broken metadata does not make an image unreadable.
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let image = DynamicImage::from_decoder(decoder).map_err(damaged)?;
+    Ok((image, orientation))
+}
+
+/// Eight bits per sample; transparent parts show white, as most viewers would.
+fn to_rgb(image: DynamicImage) -> RgbImage {
+    if !image.color().has_alpha() {
+        return image.into_rgb8();
+    }
+    let image = image.into_rgba8();
+    let mut rgb = RgbImage::new(image.width(), image.height());
+    for (to, from) in rgb.pixels_mut().zip(image.pixels()) {
+        let [r, g, b, alpha] = from.0;
+        to.0 = [r, g, b].map(|value| on_white(value, alpha));
+    }
+    rgb
+}
+
+pub(super) fn on_white(value: u8, alpha: u8) -> u8 {
+    let (value, alpha) = (u32::from(value), u32::from(alpha));
+    ((value * alpha + 255 * (255 - alpha) + 127) / 255) as u8
+}
+
+fn message(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("no reason given")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ErrorCode;
+
+    const LIMITS: Limits = Limits {
+        file_bytes: 1 << 20,
+        pixels: 10_000,
+        side: 200,
+    };
+
+    fn png(width: u32, height: u32) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let image = RgbImage::from_fn(width, height, |x, y| image::Rgb([x as u8, y as u8, 7]));
+        image
+            .write_to(&mut Cursor::new(&mut bytes), ImageFormat::Png)
+            .unwrap();
+        bytes
+    }
+
+    fn code(bytes: &[u8]) -> ErrorCode {
+        decode(bytes, &LIMITS).unwrap_err().code()
+    }
+
+    #[test]
+    fn limits_hold_before_decoding() {
+        assert!(decode(&png(100, 100), &LIMITS).is_ok());
+        assert!(decode(&png(200, 50), &LIMITS).is_ok());
+        assert_eq!(code(&png(101, 100)), ErrorCode::UnreadableImage);
+        assert_eq!(code(&png(201, 1)), ErrorCode::UnreadableImage);
+        assert_eq!(code(&vec![0; (1 << 20) + 1]), ErrorCode::ImageTooLarge);
+        let mut giant = png(1, 1);
+        giant[16..24].copy_from_slice(&[0x7f, 0xff, 0xff, 0xff, 0x7f, 0xff, 0xff, 0xff]);
+        assert_eq!(code(&giant), ErrorCode::UnreadableImage);
+    }
+
+    #[test]
+    fn what_is_no_image_is_unreadable() {
+        for bytes in [
+            &b""[..],
+            b"hello",
+            b"\xff\xd8\xff",
+            b"GIF89a",
+            b"\x89PNG\r\n\x1a\n",
+            b"\0\0\0\x18ftypheic",
+            b"BM",
+            b"P6 1 1 255 abc",
+        ] {
+            assert_eq!(code(bytes), ErrorCode::UnreadableImage, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn transparent_pixels_show_white() {
+        assert_eq!(
+            [
+                on_white(0, 0),
+                on_white(0, 255),
+                on_white(200, 255),
+                on_white(0, 128),
+                on_white(255, 7)
+            ],
+            [255, 0, 200, 127, 255]
+        );
+    }
+}

@@ -1,0 +1,99 @@
+//! From what a caller hands in to upright RGB pixels.
+
+mod base64;
+mod encoded;
+mod jpeg;
+mod raw;
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use image::metadata::Orientation;
+use image::{DynamicImage, RgbImage};
+
+use crate::config::Config;
+use crate::error::Error;
+use crate::pixels::Image;
+
+/// What an image may cost. It is checked before anything of that size is allocated.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    pub file_bytes: u64,
+    pub pixels: u64,
+    pub side: u32,
+}
+
+impl Limits {
+    pub fn new(config: &Config) -> Self {
+        Limits {
+            file_bytes: config.max_file_bytes,
+            pixels: config.max_pixels,
+            side: config.max_side,
+        }
+    }
+
+    fn check_size(&self, width: u32, height: u32) -> Result<(), Error> {
+        if width == 0 || height == 0 {
+            return Err(Error::unreadable(format!(
+                "the image is {width} x {height} pixels, so it is empty"
+            )));
+        }
+        if width > self.side
+            || height > self.side
+            || u64::from(width) * u64::from(height) > self.pixels
+        {
+            return Err(Error::unreadable(format!(
+                "the image is {width} x {height} pixels; the limits are {} pixels a side and {} in all: send a smaller one",
+                self.side, self.pixels
+            )));
+        }
+        Ok(())
+    }
+
+    fn check_file(&self, bytes: u64) -> Result<(), Error> {
+        if bytes > self.file_bytes {
+            return Err(Error::too_large(format!(
+                "the file has {bytes} bytes; the limit is {}: send a smaller one",
+                self.file_bytes
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// Decodes an image and turns it upright.
+pub(crate) fn decode(image: Image<'_>, limits: &Limits) -> Result<RgbImage, Error> {
+    match image {
+        Image::Encoded(bytes) => encoded::decode(bytes, limits),
+        Image::Base64(text) => encoded::decode(&base64::decode(text, limits)?, limits),
+        Image::File(path) => encoded::decode(&read(path, limits)?, limits),
+        Image::Pixels(pixels) => raw::decode(&pixels, limits),
+    }
+}
+
+fn read(path: &Path, limits: &Limits) -> Result<Vec<u8>, Error> {
+    let fault = |cause: &dyn std::fmt::Display| {
+        Error::unreadable(format!("{} cannot be read: {cause}", path.display()))
+    };
+    // Asked before opening: to open a pipe could wait forever.
+    let metadata = path.metadata().map_err(|error| fault(&error))?;
+    if !metadata.is_file() {
+        return Err(fault(&"it is not a regular file"));
+    }
+    limits.check_file(metadata.len())?;
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(|error| fault(&error))?;
+    // The file may have grown since; one byte more than allowed is enough to tell.
+    file.take(limits.file_bytes.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(|error| fault(&error))?;
+    Ok(bytes)
+}
+
+/// Applies an EXIF orientation.
+fn turn(image: RgbImage, orientation: Orientation) -> RgbImage {
+    let mut image = DynamicImage::ImageRgb8(image);
+    image.apply_orientation(orientation);
+    image.into_rgb8()
+}

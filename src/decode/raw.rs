@@ -1,0 +1,331 @@
+//! Pixels that are decoded already.
+
+use image::metadata::Orientation;
+use image::{Rgb, RgbImage};
+
+use super::encoded::on_white;
+use super::{Limits, turn};
+use crate::error::Error;
+use crate::pixels::{PixelFormat, Pixels};
+
+pub(super) fn decode(pixels: &Pixels<'_>, limits: &Limits) -> Result<RgbImage, Error> {
+    let orientation = Orientation::from_exif(pixels.orientation).ok_or_else(|| {
+        Error::bad_request(format!(
+            "orientation is {}; EXIF knows 1 to 8, 1 is upright",
+            pixels.orientation
+        ))
+    })?;
+    if pixels.width == 0 || pixels.height == 0 {
+        return Err(Error::bad_request(format!(
+            "the pixels are {} x {}; both sides must be positive",
+            pixels.width, pixels.height
+        )));
+    }
+    limits.check_size(pixels.width, pixels.height)?;
+    let layout = Layout::new(pixels)?;
+    Ok(turn(layout.read(pixels), orientation))
+}
+
+/// Where the rows of the planes lie; made only where all of them lie inside the data.
+struct Layout {
+    width: usize,
+    stride: usize,
+    chroma: Option<Chroma>,
+}
+
+#[derive(Clone, Copy)]
+struct Chroma {
+    /// Offset of the first sample of U and of V.
+    u: usize,
+    v: usize,
+    /// Bytes from one row, and from one sample, to the next.
+    stride: usize,
+    step: usize,
+}
+
+impl Layout {
+    fn new(pixels: &Pixels<'_>) -> Result<Self, Error> {
+        let (width, height) = (pixels.width as usize, pixels.height as usize);
+        let overflow =
+            || Error::bad_request("the stride is so large that the image's length overflows");
+        let row = width
+            .checked_mul(bytes_per_pixel(pixels.format))
+            .ok_or_else(overflow)?;
+        let stride = if pixels.stride == 0 {
+            row
+        } else {
+            pixels.stride
+        };
+        if stride < row {
+            return Err(Error::bad_request(format!(
+                "stride is {stride} bytes, but a row of {width} pixels takes {row}; 0 means rows without gaps"
+            )));
+        }
+        let plane = stride.checked_mul(height).ok_or_else(overflow)?;
+        let (chroma, needed) = match pixels.format {
+            PixelFormat::Nv12 | PixelFormat::Nv21 | PixelFormat::I420 => {
+                let chroma =
+                    Chroma::new(pixels.format, stride, plane, height).ok_or_else(overflow)?;
+                let last_row = (height.div_ceil(2) - 1)
+                    .checked_mul(chroma.stride)
+                    .ok_or_else(overflow)?;
+                let last = chroma
+                    .u
+                    .max(chroma.v)
+                    .checked_add(last_row)
+                    .and_then(|at| at.checked_add((width.div_ceil(2) - 1) * chroma.step));
+                (
+                    Some(chroma),
+                    last.and_then(|at| at.checked_add(1)).ok_or_else(overflow)?,
+                )
+            }
+            // The last row may end where its pixels end.
+            _ => (None, plane - stride + row),
+        };
+        if pixels.data.len() < needed {
+            return Err(Error::bad_request(format!(
+                "the data has {} bytes, but {width} x {height} pixels in {:?} with a stride of {stride} take {needed}",
+                pixels.data.len(),
+                pixels.format
+            )));
+        }
+        Ok(Layout {
+            width,
+            stride,
+            chroma,
+        })
+    }
+
+    fn read(&self, pixels: &Pixels<'_>) -> RgbImage {
+        let mut image = RgbImage::new(pixels.width, pixels.height);
+        for (y, row) in image.rows_mut().enumerate() {
+            let from = &pixels.data[y * self.stride..];
+            match (pixels.format, self.chroma) {
+                (PixelFormat::Nv12 | PixelFormat::Nv21 | PixelFormat::I420, Some(chroma)) => {
+                    let [u, v] = [chroma.u, chroma.v]
+                        .map(|plane| &pixels.data[plane + y / 2 * chroma.stride..]);
+                    for (x, to) in row.enumerate() {
+                        let at = x / 2 * chroma.step;
+                        *to = yuv(from[x], u[at], v[at]);
+                    }
+                }
+                (format, _) => packed(format, &from[..self.width * bytes_per_pixel(format)], row),
+            }
+        }
+        image
+    }
+}
+
+impl Chroma {
+    fn new(format: PixelFormat, stride: usize, luma: usize, height: usize) -> Option<Self> {
+        let half = stride.div_ceil(2);
+        Some(match format {
+            PixelFormat::I420 => Chroma {
+                u: luma,
+                v: half.checked_mul(height.div_ceil(2))?.checked_add(luma)?,
+                stride: half,
+                step: 1,
+            },
+            PixelFormat::Nv21 => Chroma {
+                u: luma.checked_add(1)?,
+                v: luma,
+                stride: half.checked_mul(2)?,
+                step: 2,
+            },
+            _ => Chroma {
+                u: luma,
+                v: luma.checked_add(1)?,
+                stride: half.checked_mul(2)?,
+                step: 2,
+            },
+        })
+    }
+}
+
+/// Bytes per pixel of the first plane.
+fn bytes_per_pixel(format: PixelFormat) -> usize {
+    match format {
+        PixelFormat::Rgb | PixelFormat::Bgr => 3,
+        PixelFormat::Rgba | PixelFormat::Bgra => 4,
+        PixelFormat::Gray | PixelFormat::Nv12 | PixelFormat::Nv21 | PixelFormat::I420 => 1,
+    }
+}
+
+fn packed<'a>(format: PixelFormat, from: &[u8], to: impl Iterator<Item = &'a mut Rgb<u8>>) {
+    for (to, from) in to.zip(from.chunks_exact(bytes_per_pixel(format))) {
+        to.0 = match (format, from) {
+            (PixelFormat::Rgb, [r, g, b]) | (PixelFormat::Bgr, [b, g, r]) => [*r, *g, *b],
+            (PixelFormat::Rgba, [r, g, b, a]) | (PixelFormat::Bgra, [b, g, r, a]) => {
+                [*r, *g, *b].map(|value| on_white(value, *a))
+            }
+            (_, [grey, ..]) => [*grey; 3],
+            (_, []) => [0; 3],
+        };
+    }
+}
+
+/// BT.601 in full range, in 16.16 fixed point.
+fn yuv(y: u8, u: u8, v: u8) -> Rgb<u8> {
+    let (y, u, v) = (i32::from(y) << 16, i32::from(u) - 128, i32::from(v) - 128);
+    let round = |value: i32| ((value + (1 << 15)) >> 16).clamp(0, 255) as u8;
+    Rgb([
+        round(y + 91_881 * v),
+        round(y - 22_554 * u - 46_802 * v),
+        round(y + 116_130 * u),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ErrorCode;
+
+    const LIMITS: Limits = Limits {
+        file_bytes: 1,
+        pixels: 10_000,
+        side: 200,
+    };
+
+    fn pixels(
+        data: &[u8],
+        format: PixelFormat,
+        width: u32,
+        height: u32,
+        stride: usize,
+    ) -> Pixels<'_> {
+        Pixels {
+            data,
+            format,
+            width,
+            height,
+            stride,
+            orientation: 1,
+        }
+    }
+
+    fn read(data: &[u8], format: PixelFormat, width: u32, height: u32, stride: usize) -> Vec<u8> {
+        decode(&pixels(data, format, width, height, stride), &LIMITS)
+            .unwrap()
+            .into_raw()
+    }
+
+    #[test]
+    fn packed_formats() {
+        assert_eq!(
+            read(&[1, 2, 3, 4, 5, 6], PixelFormat::Rgb, 2, 1, 0),
+            [1, 2, 3, 4, 5, 6]
+        );
+        assert_eq!(
+            read(&[1, 2, 3, 4, 5, 6], PixelFormat::Bgr, 1, 2, 0),
+            [3, 2, 1, 6, 5, 4]
+        );
+        assert_eq!(
+            read(&[1, 2, 3, 255, 9, 9, 9, 0], PixelFormat::Rgba, 2, 1, 0),
+            [1, 2, 3, 255, 255, 255]
+        );
+        assert_eq!(read(&[1, 2, 3, 255], PixelFormat::Bgra, 1, 1, 0), [3, 2, 1]);
+        assert_eq!(
+            read(&[7, 8], PixelFormat::Gray, 2, 1, 0),
+            [7, 7, 7, 8, 8, 8]
+        );
+    }
+
+    #[test]
+    fn rows_may_have_gaps_but_the_last() {
+        assert_eq!(
+            read(&[1, 9, 9, 2], PixelFormat::Gray, 1, 2, 3),
+            [1, 1, 1, 2, 2, 2]
+        );
+    }
+
+    #[test]
+    fn planar_formats_agree() {
+        // 3 x 3 pixels, so the chroma planes are 2 x 2.
+        let luma = [80u8, 90, 100, 110, 120, 130, 140, 150, 160];
+        let (u, v) = ([100u8, 110, 120, 130], [140u8, 150, 160, 170]);
+        let i420 = [&luma[..], &u, &v].concat();
+        let interleave = |a: [u8; 4], b: [u8; 4]| {
+            a.into_iter()
+                .zip(b)
+                .flat_map(|(a, b)| [a, b])
+                .collect::<Vec<u8>>()
+        };
+        let nv12 = [&luma[..], &interleave(u, v)].concat();
+        let nv21 = [&luma[..], &interleave(v, u)].concat();
+        let expected = read(&i420, PixelFormat::I420, 3, 3, 0);
+        assert_eq!(read(&nv12, PixelFormat::Nv12, 3, 3, 0), expected);
+        assert_eq!(read(&nv21, PixelFormat::Nv21, 3, 3, 0), expected);
+        // JFIF's formula for the first pixel: y 80, u 100 - 128, v 140 - 128.
+        assert_eq!(expected[..3], [97, 81, 30]);
+        assert_eq!(expected[24..], yuv(160, 130, 170).0);
+    }
+
+    #[test]
+    fn grey_stays_grey() {
+        for y in 0..=255 {
+            assert_eq!(yuv(y, 128, 128).0, [y; 3]);
+        }
+    }
+
+    #[test]
+    fn impossible_layouts_are_refused() {
+        let data = [0u8; 64];
+        let cases = [
+            pixels(&data, PixelFormat::Rgb, 0, 4, 0),
+            pixels(&data, PixelFormat::Rgb, 4, 0, 0),
+            pixels(&data, PixelFormat::Rgb, 4, 4, 11),
+            pixels(&data, PixelFormat::Rgba, 4, 5, 0),
+            pixels(&data, PixelFormat::Gray, 4, 4, 21),
+            pixels(&data, PixelFormat::Gray, 4, 4, usize::MAX),
+            pixels(&data, PixelFormat::Nv21, 4, 4, usize::MAX / 4),
+            pixels(&data, PixelFormat::I420, 4, 4, usize::MAX / 4 - 1),
+            pixels(&data[..23], PixelFormat::I420, 4, 4, 0),
+            pixels(&data[..23], PixelFormat::Nv12, 4, 4, 0),
+            pixels(&data[..16], PixelFormat::Nv21, 3, 3, 0),
+            Pixels {
+                orientation: 0,
+                ..pixels(&data, PixelFormat::Gray, 4, 4, 0)
+            },
+            Pixels {
+                orientation: 9,
+                ..pixels(&data, PixelFormat::Gray, 4, 4, 0)
+            },
+        ];
+        for case in cases {
+            let error = decode(&case, &LIMITS).unwrap_err();
+            assert_eq!(
+                error.code(),
+                ErrorCode::BadRequest,
+                "{} x {} {:?}",
+                case.width,
+                case.height,
+                case.format
+            );
+        }
+        assert!(decode(&pixels(&data[..24], PixelFormat::I420, 4, 4, 0), &LIMITS).is_ok());
+        assert!(decode(&pixels(&data[..17], PixelFormat::Nv21, 3, 3, 0), &LIMITS).is_ok());
+    }
+
+    #[test]
+    fn absurd_sizes_are_unreadable() {
+        let error = decode(
+            &pixels(&[], PixelFormat::Rgb, u32::MAX, u32::MAX, 0),
+            &LIMITS,
+        )
+        .unwrap_err();
+        assert_eq!(error.code(), ErrorCode::UnreadableImage);
+    }
+
+    #[test]
+    fn orientation_is_applied() {
+        let turned = decode(
+            &Pixels {
+                orientation: 6,
+                ..pixels(&[1, 2], PixelFormat::Gray, 2, 1, 0)
+            },
+            &LIMITS,
+        )
+        .unwrap();
+        assert_eq!((turned.width(), turned.height()), (1, 2));
+    }
+}

@@ -1,0 +1,228 @@
+//! ONNX Runtime, loaded at run time from a path that the caller names.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ort::environment::Environment;
+use ort::logging::LogLevel;
+use ort::session::builder::{GraphOptimizationLevel, PrepackedWeights, SessionBuilder};
+use ort::value::{TensorRef, ValueType};
+
+use super::pool::Pool;
+use super::{Dim, INPUT, Runtime, Session, Tensor};
+use crate::error::Error;
+
+/// The ONNX Runtime of this process. The library cannot be unloaded or exchanged once it is
+/// there, so what was loaded first stays.
+static LOADED: Mutex<Option<Loaded>> = Mutex::new(None);
+
+#[derive(Clone)]
+struct Loaded {
+    path: PathBuf,
+    version: String,
+    environment: Environment,
+}
+
+/// ONNX Runtime.
+pub(super) struct OnnxRuntime(Loaded);
+
+impl OnnxRuntime {
+    /// Loads the library at `path`, or uses it where this process has loaded it before.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let path = resolve(path)?;
+        let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*loaded {
+            Some(first) if first.path == path => Ok(OnnxRuntime(first.clone())),
+            Some(first) => Err(Error::internal(format!(
+                "this process has loaded the ONNX Runtime at {} and cannot load another from {}; use one path in all configurations",
+                first.path.display(),
+                path.display()
+            ))),
+            None => {
+                let now = load(path)?;
+                *loaded = Some(now.clone());
+                Ok(OnnxRuntime(now))
+            }
+        }
+    }
+}
+
+/// The absolute path of a regular file. A bare name would be searched for by the dynamic linker,
+/// in places that others may write to.
+fn resolve(path: &Path) -> Result<PathBuf, Error> {
+    let cure = "give the full path of libonnxruntime";
+    let resolved = path.canonicalize().map_err(|error| {
+        Error::internal(format!(
+            "no ONNX Runtime at {}: {error}; {cure}",
+            path.display()
+        ))
+    })?;
+    if !resolved.is_file() {
+        return Err(Error::internal(format!(
+            "no ONNX Runtime at {}: not a regular file; {cure}",
+            path.display()
+        )));
+    }
+    Ok(resolved)
+}
+
+fn load(path: PathBuf) -> Result<Loaded, Error> {
+    let version = version(&path)?;
+    let fault = |error: &dyn std::fmt::Display| {
+        Error::internal(format!(
+            "the ONNX Runtime at {} cannot be loaded: {error}; version 1.17 or newer is needed",
+            path.display()
+        ))
+    };
+    let environment = ort::init_from(&path)
+        .map_err(|error| fault(&error))?
+        .with_name("liveness")
+        .with_telemetry(false)
+        // A library inside other people's processes does not write to their standard error.
+        .with_logger(Arc::new(
+            |_: LogLevel, _: &str, _: &str, _: &str, _: &str| {},
+        ))
+        .build()
+        .map_err(|error| fault(&error))?;
+    Ok(Loaded {
+        version,
+        path,
+        environment,
+    })
+}
+
+/// Asks the library for its version, before anything else is done with it.
+#[allow(unsafe_code)]
+fn version(path: &Path) -> Result<String, Error> {
+    let fault = |cause: &dyn std::fmt::Display| {
+        Error::internal(format!(
+            "the file at {} is not a usable ONNX Runtime: {cause}",
+            path.display()
+        ))
+    };
+    // SAFETY: loading a library runs its initialisers. The caller named this very file as the
+    // ONNX Runtime to use, and it is not searched for.
+    let library = unsafe { libloading::Library::new(path) }.map_err(|error| fault(&error))?;
+    type GetApiBase = unsafe extern "C" fn() -> *const ort::sys::OrtApiBase;
+    // SAFETY: every ONNX Runtime exports this function with this type.
+    let get_api_base =
+        unsafe { library.get::<GetApiBase>(b"OrtGetApiBase\0") }.map_err(|error| fault(&error))?;
+    // SAFETY: the function takes nothing, and its answer is static or null.
+    let base =
+        unsafe { get_api_base().as_ref() }.ok_or_else(|| fault(&"OrtGetApiBase gave nothing"))?;
+    // SAFETY: the function takes nothing and gives a static string that ends with a NUL.
+    let version = unsafe { std::ffi::CStr::from_ptr((base.GetVersionString)()) };
+    Ok(version.to_string_lossy().into_owned())
+}
+
+impl Runtime for OnnxRuntime {
+    fn name(&self) -> String {
+        format!("onnxruntime {}", self.0.version)
+    }
+
+    fn load(&self, model: &[u8]) -> Result<Box<dyn Session>, String> {
+        let session = OrtSession {
+            environment: self.0.environment.clone(),
+            model: model.to_vec(),
+            weights: PrepackedWeights::new(),
+            idle: Pool::new(),
+        };
+        session.idle.with(|| session.create(), |_| Ok(()))?;
+        Ok(Box::new(session))
+    }
+}
+
+/// A network. One `ort` session serves one call at a time, so there are as many as calls at once.
+struct OrtSession {
+    environment: Environment,
+    model: Vec<u8>,
+    weights: PrepackedWeights,
+    idle: Pool<ort::session::Session>,
+}
+
+impl OrtSession {
+    fn create(&self) -> Result<ort::session::Session, String> {
+        self.builder()
+            .and_then(|mut builder| builder.commit_from_memory(&self.model))
+            .map_err(|error| error.to_string())
+    }
+
+    fn builder(&self) -> Result<SessionBuilder, ort::Error> {
+        Ok(SessionBuilder::new(&self.environment)?
+            .with_optimization_level(GraphOptimizationLevel::All)?
+            .with_intra_threads(1)?
+            .with_inter_threads(1)?
+            .with_prepacked_weights(&self.weights)?)
+    }
+
+    fn with<R>(
+        &self,
+        work: impl FnOnce(&mut ort::session::Session) -> Result<R, String>,
+    ) -> Result<R, String> {
+        self.idle.with(|| self.create(), work)
+    }
+}
+
+impl Session for OrtSession {
+    fn inputs(&self) -> Vec<(String, Vec<Dim>)> {
+        self.with(|session| {
+            Ok(session
+                .inputs()
+                .iter()
+                .map(|input| (input.name().to_string(), dims(input.dtype())))
+                .collect())
+        })
+        .unwrap_or_default()
+    }
+
+    fn outputs(&self) -> Vec<String> {
+        self.with(|session| {
+            Ok(session
+                .outputs()
+                .iter()
+                .map(|output| output.name().to_string())
+                .collect())
+        })
+        .unwrap_or_default()
+    }
+
+    fn run(&self, input: &Tensor, outputs: &[&str]) -> Result<Vec<Tensor>, String> {
+        let view = TensorRef::from_array_view((input.shape.as_slice(), input.data.as_slice()))
+            .map_err(|error| error.to_string())?;
+        self.with(|session| {
+            let values = session
+                .run(ort::inputs![INPUT => view])
+                .map_err(|error| error.to_string())?;
+            outputs.iter().map(|name| tensor(&values, name)).collect()
+        })
+    }
+}
+
+fn tensor(values: &ort::session::SessionOutputs<'_>, name: &str) -> Result<Tensor, String> {
+    let value = values
+        .get(name)
+        .ok_or_else(|| format!("there is no output named '{name}'"))?;
+    let (shape, data) = value
+        .try_extract_tensor::<f32>()
+        .map_err(|error| error.to_string())?;
+    let shape = shape
+        .iter()
+        .map(|size| usize::try_from(*size))
+        .collect::<Result<_, _>>()
+        .map_err(|error| error.to_string())?;
+    Ok(Tensor {
+        shape,
+        data: data.to_vec(),
+    })
+}
+
+fn dims(kind: &ValueType) -> Vec<Dim> {
+    kind.tensor_shape()
+        .map(|shape| {
+            shape
+                .iter()
+                .map(|size| usize::try_from(*size).ok())
+                .collect()
+        })
+        .unwrap_or_default()
+}

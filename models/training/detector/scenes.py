@@ -167,7 +167,7 @@ class SceneMaker:
         self.sources = list(by_source.values())
         weights = np.array([len(v) ** 0.5 for v in self.sources])
         kinds = [k for k, _ in by_source]
-        weights *= np.array([1.4 if k == "none" else 1.0 for k in kinds])
+        weights *= np.array([3.0 if k == "none" else 1.0 for k in kinds])
         weights *= np.array([1.6 if k == ("masks", "news") else 1.0 for k in by_source])
         self.chances = weights / weights.sum()
 

@@ -1,0 +1,98 @@
+"""The detector as the library runs it: resize, pad, decode, non-maximum suppression."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from PIL import Image
+
+from ..geometry import to_input
+from .network import MULTIPLE, STRIDE
+
+SECOND_FACE = 0.3  # of the height of the main face: what is smaller is a passer-by
+
+
+@dataclass(frozen=True)
+class Found:
+    box: np.ndarray  # x0, y0, x1, y1 in pixels of the image
+    points: np.ndarray  # (5, 2)
+    score: float
+
+    @property
+    def height(self) -> float:
+        return float(self.box[3] - self.box[1])
+
+
+def open_session(path: Path) -> onnxruntime.InferenceSession:
+    """One thread, as the library runs it; the answers are then the same on every machine."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def prepare(image: np.ndarray, long_side: int) -> tuple[np.ndarray, np.ndarray]:
+    """Network input [1,3,h,w] and the ratio image / input per axis."""
+    height, width = image.shape[:2]
+    factor = long_side / max(height, width)
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    small = np.asarray(Image.fromarray(image).resize(size, Image.BILINEAR))
+    padded = [-(-s // MULTIPLE) * MULTIPLE for s in size]
+    x = np.zeros((1, 3, padded[1], padded[0]), np.float32)
+    x[:, :, : size[1], : size[0]] = to_input(small[None])
+    return x, np.float32([width / size[0], height / size[1]])
+
+
+def decode(
+    score: np.ndarray, box: np.ndarray, points: np.ndarray, threshold: float
+) -> list[Found]:
+    """Every cell at or over the threshold, best first, in px of the network's input."""
+    rows, columns = np.nonzero(score[0, 0] >= threshold)
+    order = np.argsort(-score[0, 0, rows, columns], kind="stable")
+    found = []
+    for r, c in zip(rows[order], columns[order], strict=True):
+        x, y = (c + 0.5) * STRIDE, (r + 0.5) * STRIDE
+        left, top, right, bottom = box[0, :, r, c]
+        corners = np.float32([x - left, y - top, x + right, y + bottom])
+        size = corners[2:] - corners[:2]
+        marks = corners[:2] + points[0, :, r, c].reshape(5, 2) * size
+        found.append(Found(corners, marks, float(score[0, 0, r, c])))
+    return found
+
+
+def suppress(found: list[Found], nms_iou: float) -> list[Found]:
+    """Greedy non-maximum suppression; a box that lies mostly inside a better one goes too."""
+    kept: list[Found] = []
+    for face in found:
+        if not any(_same(face.box, other.box, nms_iou) for other in kept):
+            kept.append(face)
+    return kept
+
+
+def _same(a: np.ndarray, b: np.ndarray, nms_iou: float) -> bool:
+    size = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
+    inter = float(np.clip(size, 0, None).prod())
+    first, second = float((a[2:] - a[:2]).prod()), float((b[2:] - b[:2]).prod())
+    return inter > nms_iou * (first + second - inter) or inter > 0.8 * min(first, second)
+
+
+class Predictor:
+    """Finds faces in images of any size with a detector.onnx."""
+
+    def __init__(self, path: Path, long_side: int, threshold: float, nms_iou: float) -> None:
+        self.session = open_session(path)
+        self.long_side, self.threshold, self.nms_iou = long_side, threshold, nms_iou
+
+    def __call__(self, image: np.ndarray) -> list[Found]:
+        x, ratio = prepare(image, self.long_side)
+        score, box, points = self.session.run(["score", "box", "points"], {"input": x})
+        found = suppress(decode(score, box, points, self.threshold), self.nms_iou)
+        return [Found(f.box * np.tile(ratio, 2), f.points * ratio, f.score) for f in found]
+
+
+def count(faces: list[Found], second_face: float = SECOND_FACE) -> int:
+    """Faces that matter: at least second_face of the height of the tallest."""
+    tallest = max((f.height for f in faces), default=0.0)
+    return sum(f.height >= second_face * tallest for f in faces)

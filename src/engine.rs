@@ -1,14 +1,38 @@
 //! The engine: from a configuration to verdicts.
 
-use crate::config::Config;
-use crate::error::Error;
-use crate::pixels::Image;
-use crate::verdict::Verdict;
+use std::path::PathBuf;
+use std::time::Instant;
 
-/// Checks images. Build one per process and share it: `check` may be called from many threads
-/// at once, each call works on the calling thread only.
-#[derive(Debug)]
+use image::{Rgb, RgbImage};
+
+use crate::config::Config;
+use crate::decision::decide;
+use crate::decode::{Limits, decode};
+use crate::detect::{Detector, only};
+use crate::error::Error;
+use crate::inference::{Runtime, runtime};
+use crate::mask::MaskClassifier;
+use crate::models::Models;
+use crate::pixels::Image;
+use crate::quality;
+use crate::spoof::SpoofDetector;
+use crate::verdict::{Details, Face, Timings, Verdict};
+
+/// Names an ONNX Runtime where the configuration names none.
+const ONNXRUNTIME_VARIABLE: &str = "LIVENESS_ONNXRUNTIME";
+
+/// Checks images. Build one per process and share it: [`check`](Engine::check) may be called from
+/// many threads at once, each call computes on one thread, and no call waits for another.
+///
+/// The same image gives the same answer, bit by bit, on one machine and inference engine.
 pub struct Engine {
+    limits: Limits,
+    threshold: f64,
+    second_face_ratio: f32,
+    strict_quality: bool,
+    detector: Detector,
+    mask: MaskClassifier,
+    spoof: SpoofDetector,
     info: EngineInfo,
 }
 
@@ -37,26 +61,166 @@ pub struct ModelFile {
 }
 
 impl Engine {
-    /// Loads the networks. An invalid configuration is 004; networks or an ONNX Runtime that
-    /// cannot be loaded are 005 with the cause in [`Error::detail`].
+    /// Loads the networks and tries them out.
+    ///
+    /// # Errors
+    /// An invalid configuration is 004. Networks or an ONNX Runtime that cannot be used are 005,
+    /// with cause and cure in [`Error::detail`]; there is no fallback to others.
     pub fn new(config: Config) -> Result<Engine, Error> {
         config.validate()?;
+        let runtime = runtime(onnxruntime(&config).as_deref())?;
+        let models = Models::open(config.models_dir.as_deref())?;
+        let engine = Engine::load(runtime.as_ref(), &models, &config)?;
+        engine.try_out()?;
+        Ok(engine)
+    }
+
+    fn load(runtime: &dyn Runtime, models: &Models, config: &Config) -> Result<Engine, Error> {
         Ok(Engine {
-            info: EngineInfo {
-                engine: String::new(),
-                models: String::new(),
-                files: Vec::new(),
-            },
+            limits: Limits::new(config),
+            threshold: config
+                .threshold
+                .unwrap_or(models.manifest.spoof.threshold)
+                .into(),
+            second_face_ratio: config.second_face_ratio,
+            strict_quality: config.strict_quality,
+            detector: Detector::load(runtime, models)?,
+            mask: MaskClassifier::load(runtime, models, config.mask_threshold)?,
+            spoof: SpoofDetector::load(runtime, models)?,
+            info: info(runtime, models),
         })
     }
 
+    /// A network that loads but cannot compute is found now rather than at the first selfie.
+    fn try_out(&self) -> Result<(), Error> {
+        let image = RgbImage::from_pixel(192, 256, Rgb([128; 3]));
+        let points = [
+            [75.0, 100.0],
+            [115.0, 100.0],
+            [95.0, 125.0],
+            [78.0, 150.0],
+            [112.0, 150.0],
+        ];
+        let face = Face {
+            bbox: [50.0, 60.0, 90.0, 120.0],
+            points,
+            score: 1.0,
+        };
+        self.detector.faces(&image)?;
+        self.mask.probability(&image, &face)?;
+        decide(&self.spoof.evidence(&image, &face)?, self.threshold)?;
+        Ok(())
+    }
+
     /// Says whether the person in the image is live.
-    pub fn check(&self, _image: Image<'_>) -> Result<Verdict, Error> {
-        Err(Error::internal("no networks"))
+    ///
+    /// # Errors
+    /// In this order: 004 for an impossible pixel layout, 003 for a file that is too large, 002
+    /// for what cannot be read as an image, 051 unless there is exactly one face, 052 for a face
+    /// mask. Where anything goes wrong inside it is 005, never a verdict.
+    pub fn check(&self, image: Image<'_>) -> Result<Verdict, Error> {
+        let mut clock = Clock::start();
+        let image = decode(image, &self.limits)?;
+        let decode = clock.lap();
+        let face = only(&self.detector.faces(&image)?, self.second_face_ratio)?;
+        let detect = clock.lap();
+        let mask_probability = self.mask.probability(&image, &face)?;
+        self.mask.check(&face, mask_probability)?;
+        let quality = quality::measure(&image, &face)?;
+        let reasons = quality::reasons(&quality);
+        if self.strict_quality && !reasons.is_empty() {
+            return Err(quality::refuse(&face, mask_probability, quality, reasons));
+        }
+        let mask = clock.lap();
+        let evidence = self.spoof.evidence(&image, &face)?;
+        let (liveness, score) = decide(&evidence, self.threshold)?;
+        let spoof = clock.lap();
+        Ok(Verdict {
+            liveness,
+            score,
+            details: Details {
+                live_probability: evidence.live_probability,
+                threshold: self.threshold,
+                face,
+                faces: 1,
+                attack_type: evidence.attack_type,
+                mask_probability,
+                quality,
+                reasons,
+                models: self.info.models.clone(),
+                engine: self.info.engine.clone(),
+                timings: Timings {
+                    decode,
+                    detect,
+                    mask,
+                    spoof,
+                    total: decode + detect + mask + spoof,
+                },
+            },
+        })
     }
 
     /// Names the inference engine and the models.
     pub fn info(&self) -> EngineInfo {
         self.info.clone()
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine")
+            .field("info", &self.info)
+            .field("threshold", &self.threshold)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The configured path, or that of the environment; an empty variable counts as unset.
+fn onnxruntime(config: &Config) -> Option<PathBuf> {
+    let variable = || {
+        std::env::var_os(ONNXRUNTIME_VARIABLE)
+            .filter(|path| !path.is_empty())
+            .map(PathBuf::from)
+    };
+    config.onnxruntime.clone().or_else(variable)
+}
+
+fn info(runtime: &dyn Runtime, models: &Models) -> EngineInfo {
+    let file = |(name, source): (&str, &crate::models::Source)| ModelFile {
+        name: name.into(),
+        file: source.file.clone(),
+        sha256: source.sha256.clone(),
+    };
+    EngineInfo {
+        engine: runtime.name(),
+        models: models.id.clone(),
+        files: models.manifest.sources().into_iter().map(file).collect(),
+    }
+}
+
+/// Milliseconds from lap to lap.
+struct Clock(Instant);
+
+impl Clock {
+    fn start() -> Self {
+        Clock(Instant::now())
+    }
+
+    fn lap(&mut self) -> f64 {
+        let now = Instant::now();
+        let lap = now.duration_since(self.0);
+        self.0 = now;
+        lap.as_secs_f64() * 1e3
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn engines_are_shared_between_threads() {
+        fn shared<T: Send + Sync>() {}
+        shared::<Engine>();
     }
 }

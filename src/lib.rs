@@ -18,16 +18,21 @@
 #![warn(missing_docs)]
 
 mod config;
-#[allow(dead_code)]
+mod decision;
 mod decode;
+mod detect;
 mod engine;
 mod error;
 #[allow(unsafe_code)]
 mod ffi;
-#[allow(dead_code)]
 mod inference;
+mod mask;
+mod models;
 mod pixels;
+mod quality;
+mod resample;
 pub mod response;
+mod spoof;
 mod verdict;
 
 pub use config::Config;

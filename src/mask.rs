@@ -1,0 +1,375 @@
+//! Tells whether a face mask covers mouth or nose.
+
+use image::RgbImage;
+
+use crate::error::{Error, ErrorCode, Findings};
+use crate::inference::{Network, Runtime, Signature};
+use crate::models::Models;
+use crate::resample::{Rect, resize, tensor};
+use crate::verdict::{Face, Reason};
+
+/// Where the landmarks lie in an aligned face of 96 pixels.
+const TEMPLATE: [[f64; 2]; 5] = [
+    [36.6, 34.5],
+    [59.3, 34.5],
+    [48.0, 47.4],
+    [38.7, 60.6],
+    [57.4, 60.6],
+];
+const TEMPLATE_SIZE: f64 = 96.0;
+/// A larger face is made smaller first, with a filter; interpolating alone would alias.
+const MAX_DOWNSAMPLING: f64 = 1.5;
+
+/// The mask classifier.
+pub(crate) struct MaskClassifier {
+    network: Network,
+    size: u32,
+    threshold: f32,
+}
+
+impl MaskClassifier {
+    pub fn load(
+        runtime: &dyn Runtime,
+        models: &Models,
+        threshold: Option<f32>,
+    ) -> Result<Self, Error> {
+        let entry = &models.manifest.mask;
+        let network = Network::load(
+            runtime,
+            "mask",
+            &models.bytes(&entry.source)?,
+            signature(entry.size),
+        )?;
+        Ok(MaskClassifier {
+            network,
+            size: entry.size,
+            threshold: threshold.unwrap_or(entry.threshold),
+        })
+    }
+
+    /// Probability that a mask covers mouth or nose.
+    pub fn probability(&self, image: &RgbImage, face: &Face) -> Result<f32, Error> {
+        let aligned = align(image, &face.points, self.size)?;
+        let outputs = self.network.run(&tensor(&aligned))?;
+        let [logit] = outputs.as_slice() else {
+            return Err(self
+                .network
+                .fault("it gave the wrong number of outputs".into()));
+        };
+        self.network.expect_shape(logit, &[1, 1])?;
+        let probability = 1.0 / (1.0 + (-f64::from(logit.data[0])).exp());
+        Ok(probability as f32)
+    }
+
+    /// Refuses a masked face.
+    pub fn check(&self, face: &Face, probability: f32) -> Result<(), Error> {
+        // Written so that anything but a number below the threshold refuses.
+        if probability < self.threshold {
+            return Ok(());
+        }
+        let findings = Findings {
+            reasons: vec![Reason::FaceMask],
+            faces: Some(1),
+            face: Some(*face),
+            mask_probability: Some(probability),
+            ..Findings::default()
+        };
+        Err(Error::new(
+            ErrorCode::MaskDetected,
+            "a face mask covers mouth or nose: take it off",
+        )
+        .with(findings))
+    }
+}
+
+fn signature(size: u32) -> Signature {
+    let side = Some(size as usize);
+    Signature {
+        input: vec![Some(1), Some(3), side, side],
+        outputs: vec![("logit", 2)],
+    }
+}
+
+/// A rotation, scaling and translation: (x, y) becomes (a x - b y + dx, b x + a y + dy). Integer
+/// coordinates are the centres of pixels.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Similarity {
+    a: f64,
+    b: f64,
+    dx: f64,
+    dy: f64,
+}
+
+impl Similarity {
+    /// The least-squares fit (Umeyama 1991, without reflection), unless the points coincide.
+    fn fit(from: &[[f64; 2]; 5], to: &[[f64; 2]; 5]) -> Option<Self> {
+        let mean = |points: &[[f64; 2]; 5], axis: usize| {
+            points.iter().map(|point| point[axis]).sum::<f64>() / 5.0
+        };
+        let ([fx, fy], [tx, ty]) = ([mean(from, 0), mean(from, 1)], [mean(to, 0), mean(to, 1)]);
+        let (mut dot, mut cross, mut norm) = (0.0, 0.0, 0.0);
+        for (f, t) in from.iter().zip(to) {
+            let ([x, y], [u, v]) = ([f[0] - fx, f[1] - fy], [t[0] - tx, t[1] - ty]);
+            dot += x * u + y * v;
+            cross += x * v - y * u;
+            norm += x * x + y * y;
+        }
+        let (a, b) = (dot / norm, cross / norm);
+        let fit = Similarity {
+            a,
+            b,
+            dx: tx - a * fx + b * fy,
+            dy: ty - b * fx - a * fy,
+        };
+        (fit.scale() > 1e-6 && fit.scale() < 1e6).then_some(fit)
+    }
+
+    fn scale(&self) -> f64 {
+        self.a.hypot(self.b)
+    }
+
+    /// Where a point of the result comes from.
+    fn source(&self, x: f64, y: f64) -> [f64; 2] {
+        let (x, y, norm) = (x - self.dx, y - self.dy, self.a * self.a + self.b * self.b);
+        [
+            (self.a * x + self.b * y) / norm,
+            (self.a * y - self.b * x) / norm,
+        ]
+    }
+}
+
+/// The face turned upright and scaled so that its landmarks meet the template.
+fn align(image: &RgbImage, points: &[[f32; 2]; 5], size: u32) -> Result<RgbImage, Error> {
+    let target = TEMPLATE.map(|point| point.map(|value| value * f64::from(size) / TEMPLATE_SIZE));
+    let points = points.map(|point| point.map(f64::from));
+    let degenerate = || Error::internal("the landmarks of the face coincide; check the detector");
+    let fit = Similarity::fit(&points, &target).ok_or_else(degenerate)?;
+    if fit.scale() >= 1.0 / MAX_DOWNSAMPLING {
+        return Ok(warp(image, &fit, size));
+    }
+    let (small, map) = reduce(image, &fit, size)?;
+    let points = points.map(map);
+    let fit = Similarity::fit(&points, &target).ok_or_else(degenerate)?;
+    Ok(warp(&small, &fit, size))
+}
+
+/// The part of the image around the face, made smaller so that little is left to scale, and the
+/// way from the image's coordinates to those of the part.
+fn reduce(
+    image: &RgbImage,
+    fit: &Similarity,
+    size: u32,
+) -> Result<(RgbImage, impl Fn([f64; 2]) -> [f64; 2]), Error> {
+    let factor = fit.scale() * MAX_DOWNSAMPLING;
+    let last = f64::from(size - 1);
+    let corners =
+        [[0.0, 0.0], [last, 0.0], [0.0, last], [last, last]].map(|[x, y]| fit.source(x, y));
+    // Per axis: ratio of the sizes, first pixel and number of pixels of the part in the small image.
+    let span = |axis: usize, side: u32| {
+        let small = (f64::from(side) * factor).round().max(1.0);
+        let ratio = small / f64::from(side);
+        let places = corners.map(|corner| (corner[axis] + 0.5) * ratio - 0.5);
+        let low = places.into_iter().fold(f64::INFINITY, f64::min).floor() - 1.0;
+        let high = places.into_iter().fold(f64::NEG_INFINITY, f64::max).ceil() + 2.0;
+        // A face beyond the border still needs the border's pixels.
+        let start = low.clamp(0.0, small - 1.0);
+        let end = high.clamp(start + 1.0, small);
+        (ratio, start, end - start)
+    };
+    let ((rx, x, width), (ry, y, height)) = (span(0, image.width()), span(1, image.height()));
+    let from = Rect {
+        x: x / rx,
+        y: y / ry,
+        width: width / rx,
+        height: height / ry,
+    };
+    let small = resize(image, inside(from, image), width as u32, height as u32)?;
+    Ok((small, move |[px, py]: [f64; 2]| {
+        [(px + 0.5) * rx - 0.5 - x, (py + 0.5) * ry - 0.5 - y]
+    }))
+}
+
+/// Takes off what rounding has put beyond the image.
+fn inside(rect: Rect, image: &RgbImage) -> Rect {
+    let width = rect.width.min(f64::from(image.width()) - rect.x);
+    let height = rect.height.min(f64::from(image.height()) - rect.y);
+    Rect {
+        width,
+        height,
+        ..rect
+    }
+}
+
+/// Bilinear; outside the image its edge pixels go on.
+fn warp(image: &RgbImage, fit: &Similarity, size: u32) -> RgbImage {
+    let (right, bottom) = (f64::from(image.width() - 1), f64::from(image.height() - 1));
+    RgbImage::from_fn(size, size, |x, y| {
+        let [sx, sy] = fit.source(f64::from(x), f64::from(y));
+        let (sx, sy) = (sx.clamp(0.0, right), sy.clamp(0.0, bottom));
+        let (fx, fy) = (sx.fract(), sy.fract());
+        let pixel = |dx: f64, dy: f64| {
+            image
+                .get_pixel(
+                    (sx.floor() + dx).min(right) as u32,
+                    (sy.floor() + dy).min(bottom) as u32,
+                )
+                .0
+        };
+        let corners = [
+            pixel(0.0, 0.0),
+            pixel(1.0, 0.0),
+            pixel(0.0, 1.0),
+            pixel(1.0, 1.0),
+        ];
+        let weights = [
+            (1.0 - fx) * (1.0 - fy),
+            fx * (1.0 - fy),
+            (1.0 - fx) * fy,
+            fx * fy,
+        ];
+        image::Rgb(std::array::from_fn(|channel| {
+            let sum: f64 = corners
+                .iter()
+                .zip(weights)
+                .map(|(corner, weight)| f64::from(corner[channel]) * weight)
+                .sum();
+            sum.round() as u8
+        }))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inference::testing::{filled, network};
+
+    fn classifier(logit: f32) -> MaskClassifier {
+        MaskClassifier {
+            network: network(signature(96), move |_| Ok(vec![filled(&[1, 1], logit)])),
+            size: 96,
+            threshold: 0.5,
+        }
+    }
+
+    fn face() -> Face {
+        Face {
+            bbox: [20.0, 20.0, 60.0, 60.0],
+            points: TEMPLATE.map(|point| point.map(|value| value as f32)),
+            score: 0.9,
+        }
+    }
+
+    #[test]
+    fn the_fit_undoes_a_similarity() {
+        let made = Similarity {
+            a: 0.3 * 0.5_f64.cos(),
+            b: 0.3 * 0.5_f64.sin(),
+            dx: 7.0,
+            dy: -3.0,
+        };
+        let from = TEMPLATE.map(|[x, y]| made.source(x, y));
+        let fit = Similarity::fit(&from, &TEMPLATE).unwrap();
+        for (a, b) in [
+            (fit.a, made.a),
+            (fit.b, made.b),
+            (fit.dx, made.dx),
+            (fit.dy, made.dy),
+        ] {
+            assert!((a - b).abs() < 1e-9, "{fit:?}");
+        }
+    }
+
+    #[test]
+    fn points_that_coincide_are_an_internal_error() {
+        let error = align(&RgbImage::new(50, 50), &[[10.0; 2]; 5], 96).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::Internal);
+    }
+
+    /// Red grows to the right, green downwards, so a colour tells the place it comes from.
+    fn map(side: u32) -> RgbImage {
+        RgbImage::from_fn(side, side, |x, y| {
+            image::Rgb([(x * 255 / side) as u8, (y * 255 / side) as u8, 0])
+        })
+    }
+
+    #[test]
+    fn landmarks_meet_the_template_at_every_size() {
+        for (side, scale, angle) in [
+            (200, 1.0_f64, 0.3_f64),
+            (400, 2.0, -0.4),
+            (3000, 20.0, 0.5),
+            (100, 0.4, 0.0),
+        ] {
+            let image = map(side);
+            let middle = f64::from(side) / 2.0;
+            let place = |[x, y]: [f64; 2]| {
+                let (x, y) = ((x - 48.0) * scale, (y - 48.0) * scale);
+                [
+                    (x * angle.cos() - y * angle.sin() + middle) as f32,
+                    (x * angle.sin() + y * angle.cos() + middle) as f32,
+                ]
+            };
+            let points = TEMPLATE.map(place);
+            let aligned = align(&image, &points, 96).unwrap();
+            for ([x, y], [u, v]) in points.iter().zip(TEMPLATE) {
+                let pixel = aligned.get_pixel(u.round() as u32, v.round() as u32).0;
+                let expected = [*x, *y].map(|value| value * 255.0 / side as f32);
+                let reach = 1.5 + 255.0 * scale as f32 / side as f32; // Rounding to a pixel of the template.
+                assert!(
+                    (f32::from(pixel[0]) - expected[0]).abs() < reach
+                        && (f32::from(pixel[1]) - expected[1]).abs() < reach,
+                    "{side}: {pixel:?} {expected:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_face_beyond_the_border_goes_on_with_edge_pixels() {
+        let white = RgbImage::from_pixel(2000, 1500, image::Rgb([255; 3]));
+        for offset in [-30_000.0, -900.0, 1900.0, 30_000.0] {
+            let points = face()
+                .points
+                .map(|[x, y]| [x * 15.0 + offset, y * 15.0 - offset]);
+            let aligned = align(&white, &points, 96).unwrap();
+            assert!(aligned.pixels().all(|pixel| pixel.0 == [255; 3]));
+        }
+    }
+
+    #[test]
+    fn the_threshold_refuses() {
+        let image = RgbImage::new(96, 96);
+        let masked = classifier(0.1);
+        let probability = masked.probability(&image, &face()).unwrap();
+        assert!((probability - 0.524_98).abs() < 1e-4);
+        let error = masked.check(&face(), probability).unwrap_err();
+        assert_eq!(
+            (error.code(), error.details().mask_probability),
+            (ErrorCode::MaskDetected, Some(probability))
+        );
+        let bare = classifier(-0.1);
+        assert!(
+            bare.check(&face(), bare.probability(&image, &face()).unwrap())
+                .is_ok()
+        );
+        assert!(bare.check(&face(), f32::NAN).is_err());
+    }
+
+    #[test]
+    fn an_unsound_answer_is_an_internal_error() {
+        for answer in [filled(&[1, 1], f32::NAN), filled(&[1, 2], 0.0)] {
+            let classifier = MaskClassifier {
+                network: network(signature(96), move |_| Ok(vec![answer.clone()])),
+                size: 96,
+                threshold: 0.5,
+            };
+            assert_eq!(
+                classifier
+                    .probability(&RgbImage::new(96, 96), &face())
+                    .unwrap_err()
+                    .code(),
+                ErrorCode::Internal
+            );
+        }
+    }
+}

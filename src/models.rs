@@ -1,0 +1,352 @@
+//! The networks and the numbers that go with them: embedded, or from a folder.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use crate::error::Error;
+
+/// The only version of the manifest that this library reads.
+const SCHEMA: u32 = 1;
+/// Largest manifest and largest network that are read from a folder.
+const MAX_MANIFEST_BYTES: u64 = 1 << 20;
+const MAX_MODEL_BYTES: u64 = 256 << 20;
+
+const MANIFEST: &str = "manifest.json";
+const EMBEDDED_MANIFEST: &[u8] = include_bytes!("../models/manifest.json");
+const EMBEDDED: [(&str, &[u8]); 4] = [
+    ("detector.onnx", include_bytes!("../models/detector.onnx")),
+    ("mask.onnx", include_bytes!("../models/mask.onnx")),
+    (
+        "liveness_tight.onnx",
+        include_bytes!("../models/liveness_tight.onnx"),
+    ),
+    (
+        "liveness_context.onnx",
+        include_bytes!("../models/liveness_context.onnx"),
+    ),
+];
+
+/// What manifest.json says.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Manifest {
+    schema: u32,
+    pub version: String,
+    pub detector: DetectorEntry,
+    pub mask: MaskEntry,
+    pub spoof: SpoofEntry,
+}
+
+/// The face detector.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct DetectorEntry {
+    #[serde(flatten)]
+    pub source: Source,
+    /// Pixels of the long side of the image that the network sees.
+    pub long_side: u32,
+    /// Score from which on a cell is a face.
+    pub score_threshold: f32,
+    /// Overlap from which on two boxes are the same face.
+    pub nms_iou: f32,
+}
+
+/// The mask classifier.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct MaskEntry {
+    #[serde(flatten)]
+    pub source: Source,
+    /// Side of the aligned face in pixels.
+    pub size: u32,
+    /// Probability from which on a face counts as masked.
+    pub threshold: f32,
+}
+
+/// The liveness networks and how they are fused.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct SpoofEntry {
+    pub networks: Vec<SpoofNetworkEntry>,
+    pub bias: f64,
+    /// Probability of a bona fide presentation from which on a face counts as live.
+    pub threshold: f32,
+}
+
+/// One liveness network.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct SpoofNetworkEntry {
+    pub name: String,
+    #[serde(flatten)]
+    pub source: Source,
+    /// Side of the crop in pixels.
+    pub size: u32,
+    pub crop: CropKind,
+    /// Size of the crop as a multiple of the face box.
+    pub scale: f64,
+    /// Weight of its live logit.
+    pub weight: f64,
+}
+
+/// How a crop lies around the face.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum CropKind {
+    /// A square of a multiple of the longer side of the box.
+    Square,
+    /// A multiple of the box, its aspect kept.
+    Box,
+}
+
+/// Where a network is and what its bytes must be.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Source {
+    pub file: String,
+    pub sha256: String,
+}
+
+/// A checked manifest and where its files are.
+pub(crate) struct Models {
+    pub manifest: Manifest,
+    /// Version and digest of the manifest, which holds the digests of all files.
+    pub id: String,
+    folder: Option<PathBuf>,
+}
+
+impl Models {
+    /// The embedded models, or those of a folder.
+    pub fn open(folder: Option<&Path>) -> Result<Self, Error> {
+        let bytes = match folder {
+            Some(folder) => read(&folder.join(MANIFEST), MAX_MANIFEST_BYTES)?,
+            None => EMBEDDED_MANIFEST.to_vec(),
+        };
+        let place = folder.map_or("the embedded models".into(), |folder| {
+            format!("the models in {}", folder.display())
+        });
+        let manifest: Manifest = serde_json::from_slice(&bytes).map_err(|error| {
+            Error::internal(format!("{MANIFEST} of {place} cannot be read: {error}"))
+        })?;
+        manifest
+            .validate()
+            .map_err(|cause| Error::internal(format!("{MANIFEST} of {place}: {cause}")))?;
+        let id = format!(
+            "{}+{}",
+            manifest.version,
+            &hex(&Sha256::digest(&bytes))[..8]
+        );
+        Ok(Models {
+            manifest,
+            id,
+            folder: folder.map(Path::to_path_buf),
+        })
+    }
+
+    /// The bytes of a network, with the digest that the manifest promises.
+    pub fn bytes(&self, source: &Source) -> Result<Vec<u8>, Error> {
+        let bytes = match &self.folder {
+            Some(folder) => read(&folder.join(&source.file), MAX_MODEL_BYTES)?,
+            None => embedded(&source.file)?.to_vec(),
+        };
+        let digest = hex(&Sha256::digest(&bytes));
+        if digest != source.sha256 {
+            return Err(Error::internal(format!(
+                "{} has the SHA-256 {digest}, but {MANIFEST} says {}: the file is damaged or belongs to other models",
+                source.file, source.sha256
+            )));
+        }
+        Ok(bytes)
+    }
+}
+
+impl Manifest {
+    fn validate(&self) -> Result<(), String> {
+        if self.schema != SCHEMA {
+            return Err(format!(
+                "schema is {}, this library reads {SCHEMA}",
+                self.schema
+            ));
+        }
+        if self.version.is_empty()
+            || self.version.len() > 64
+            || !self.version.chars().all(|c| c.is_ascii_graphic())
+        {
+            return Err("version must be 1 to 64 printable ASCII characters".into());
+        }
+        range(
+            "detector.long_side",
+            self.detector.long_side.into(),
+            64.0,
+            2048.0,
+        )?;
+        open_unit("detector.score_threshold", self.detector.score_threshold)?;
+        open_unit("detector.nms_iou", self.detector.nms_iou)?;
+        range("mask.size", self.mask.size.into(), 16.0, 1024.0)?;
+        open_unit("mask.threshold", self.mask.threshold)?;
+        open_unit("spoof.threshold", self.spoof.threshold)?;
+        range("spoof.bias", self.spoof.bias, -1e3, 1e3)?;
+        if self.spoof.networks.is_empty() || self.spoof.networks.len() > 8 {
+            return Err("spoof.networks must name 1 to 8 networks".into());
+        }
+        for network in &self.spoof.networks {
+            range(
+                "size of a liveness network",
+                network.size.into(),
+                16.0,
+                1024.0,
+            )?;
+            range("scale of a liveness network", network.scale, 0.5, 16.0)?;
+            // A weight of zero or less would let a network vote for attacks, or not at all.
+            range("weight of a liveness network", network.weight, 1e-6, 1e3)?;
+        }
+        self.sources().into_iter().try_for_each(|(name, source)| {
+            source
+                .validate()
+                .map_err(|cause| format!("{name}: {cause}"))
+        })
+    }
+
+    /// What each network is called, and its source.
+    pub fn sources(&self) -> Vec<(&str, &Source)> {
+        let fixed = [
+            ("detector", &self.detector.source),
+            ("mask", &self.mask.source),
+        ];
+        let spoof = self
+            .spoof
+            .networks
+            .iter()
+            .map(|network| (network.name.as_str(), &network.source));
+        fixed.into_iter().chain(spoof).collect()
+    }
+}
+
+impl Source {
+    /// A plain file name cannot lead out of the folder.
+    fn validate(&self) -> Result<(), String> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        if self.file.is_empty()
+            || self.file.len() > 128
+            || self.file.starts_with('.')
+            || !self.file.chars().all(plain)
+        {
+            return Err(format!(
+                "file is '{}'; give a plain file name of letters, digits, '.', '_' and '-'",
+                self.file
+            ));
+        }
+        let digit = |c: char| matches!(c, '0'..='9' | 'a'..='f');
+        if self.sha256.len() != 64 || !self.sha256.chars().all(digit) {
+            return Err(format!(
+                "sha256 of {} is not 64 lowercase hexadecimal digits",
+                self.file
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn range(name: &str, value: f64, low: f64, high: f64) -> Result<(), String> {
+    if (low..=high).contains(&value) {
+        Ok(())
+    } else {
+        Err(format!(
+            "{name} is {value}; it must be from {low} to {high}"
+        ))
+    }
+}
+
+fn open_unit(name: &str, value: f32) -> Result<(), String> {
+    if value > 0.0 && value < 1.0 {
+        Ok(())
+    } else {
+        Err(format!("{name} is {value}; it must be between 0 and 1"))
+    }
+}
+
+fn embedded(file: &str) -> Result<&'static [u8], Error> {
+    EMBEDDED
+        .iter()
+        .find(|(name, _)| *name == file)
+        .map(|(_, bytes)| *bytes)
+        .ok_or_else(|| {
+            Error::internal(format!(
+                "the embedded models have no file {file}: the library was built wrongly"
+            ))
+        })
+}
+
+fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
+    let fault = |cause: &dyn std::fmt::Display| {
+        Error::internal(format!("{} cannot be read: {cause}", path.display()))
+    };
+    // Asked before opening: to open a pipe could wait forever.
+    if !path.metadata().map_err(|error| fault(&error))?.is_file() {
+        return Err(fault(&"it is not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(|error| fault(&error))?;
+    file.take(limit + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| fault(&error))?;
+    if bytes.len() as u64 > limit {
+        return Err(fault(&format!("it has more than {limit} bytes")));
+    }
+    Ok(bytes)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn manifest(change: impl Fn(&mut Value)) -> Result<(), String> {
+        let mut value: Value = serde_json::from_slice(EMBEDDED_MANIFEST).unwrap();
+        change(&mut value);
+        serde_json::from_value::<Manifest>(value)
+            .map_err(|error| error.to_string())?
+            .validate()
+    }
+
+    #[test]
+    fn embedded_files_have_the_promised_digests() {
+        let models = Models::open(None).unwrap();
+        for (name, source) in models.manifest.sources() {
+            assert!(models.bytes(source).is_ok(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_manifest_that_makes_no_sense_is_refused() {
+        assert_eq!(manifest(|_| ()), Ok(()));
+        let broken: [(&str, fn(&mut Value)); 12] = [
+            ("schema", |m| m["schema"] = json!(2)),
+            ("file", |m| m["mask"]["file"] = json!("../mask.onnx")),
+            ("file", |m| m["mask"]["file"] = json!("/etc/passwd")),
+            ("file", |m| m["mask"]["file"] = json!("a\\b.onnx")),
+            ("file", |m| m["mask"]["file"] = json!("..")),
+            ("sha256", |m| m["mask"]["sha256"] = json!("00")),
+            ("score_threshold", |m| {
+                m["detector"]["score_threshold"] = json!(0)
+            }),
+            ("long_side", |m| {
+                m["detector"]["long_side"] = json!(1_000_000)
+            }),
+            ("spoof.threshold", |m| m["spoof"]["threshold"] = json!(1.0)),
+            ("networks", |m| m["spoof"]["networks"] = json!([])),
+            ("weight", |m| {
+                m["spoof"]["networks"][0]["weight"] = json!(-1.0)
+            }),
+            ("variant", |m| {
+                m["spoof"]["networks"][0]["crop"] = json!("circle")
+            }),
+        ];
+        for (word, change) in broken {
+            let cause = manifest(change).unwrap_err();
+            assert!(cause.contains(word), "{word}: {cause}");
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Resampling parts of an image, and pixels as networks take them.
+
+use fast_image_resize::images::{Image, ImageRef};
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use image::RgbImage;
+
+use crate::error::Error;
+use crate::inference::Tensor;
+
+/// A rectangle in pixels: the top left pixel covers 0..1.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Rect {
+    pub x: f64,
+    pub y: f64,
+    pub width: f64,
+    pub height: f64,
+}
+
+impl Rect {
+    /// The whole image.
+    pub fn whole(image: &RgbImage) -> Self {
+        Rect {
+            x: 0.0,
+            y: 0.0,
+            width: image.width().into(),
+            height: image.height().into(),
+        }
+    }
+}
+
+/// Resamples a rectangle inside the image with an antialiased bilinear filter.
+pub(crate) fn resize(
+    image: &RgbImage,
+    from: Rect,
+    width: u32,
+    height: u32,
+) -> Result<RgbImage, Error> {
+    let fault =
+        |error: &dyn std::fmt::Display| Error::internal(format!("resampling failed: {error}"));
+    let source = ImageRef::new(
+        image.width(),
+        image.height(),
+        image.as_raw(),
+        PixelType::U8x3,
+    )
+    .map_err(|error| fault(&error))?;
+    let mut target = Image::new(width, height, PixelType::U8x3);
+    let options = ResizeOptions::new()
+        .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear))
+        .crop(from.x, from.y, from.width, from.height);
+    Resizer::new()
+        .resize(&source, &mut target, &options)
+        .map_err(|error| fault(&error))?;
+    RgbImage::from_raw(width, height, target.into_vec()).ok_or_else(|| fault(&"wrong size"))
+}
+
+/// Writes an image into the top left corner of a tensor of shape 1, 3, h, w, as -1..1.
+pub(crate) fn fill(tensor: &mut Tensor, width: usize, image: &RgbImage) {
+    let plane = tensor.data.len() / 3;
+    let (red, rest) = tensor.data.split_at_mut(plane);
+    let (green, blue) = rest.split_at_mut(plane);
+    for (y, row) in image.rows().enumerate() {
+        for (x, pixel) in row.enumerate() {
+            let at = y * width + x;
+            let [r, g, b] = pixel.0.map(|value| f32::from(value) / 127.5 - 1.0);
+            (red[at], green[at], blue[at]) = (r, g, b);
+        }
+    }
+}
+
+/// A square image as a tensor of shape 1, 3, size, size.
+pub(crate) fn tensor(image: &RgbImage) -> Tensor {
+    let (width, height) = (image.width() as usize, image.height() as usize);
+    let mut tensor = Tensor::zeros(&[1, 3, height, width]);
+    fill(&mut tensor, width, image);
+    tensor
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::Rgb;
+
+    #[test]
+    fn planes_are_red_green_blue_from_minus_one_to_one() {
+        let image = RgbImage::from_fn(2, 1, |x, _| {
+            if x == 0 {
+                Rgb([255, 0, 51])
+            } else {
+                Rgb([0, 255, 204])
+            }
+        });
+        assert_eq!(
+            tensor(&image),
+            Tensor {
+                shape: vec![1, 3, 1, 2],
+                data: vec![1.0, -1.0, -1.0, 1.0, -0.6, 0.6]
+            }
+        );
+    }
+
+    #[test]
+    fn a_fraction_of_a_pixel_is_kept() {
+        // A ramp stays a ramp, shifted by the offset of the rectangle.
+        let image = RgbImage::from_fn(100, 10, |x, _| Rgb([(2 * x) as u8; 3]));
+        let part = resize(
+            &image,
+            Rect {
+                x: 20.5,
+                y: 0.0,
+                width: 40.0,
+                height: 10.0,
+            },
+            10,
+            10,
+        )
+        .unwrap();
+        for (x, pixel) in part.rows().next().unwrap().enumerate() {
+            let expected = 2.0 * (20.5 + (x as f64 + 0.5) * 4.0 - 0.5);
+            assert!(
+                (f64::from(pixel.0[0]) - expected).abs() <= 1.0,
+                "{x}: {pixel:?} {expected}"
+            );
+        }
+    }
+}

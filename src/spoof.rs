@@ -1,0 +1,319 @@
+//! Tells a bona fide presentation from a print or a screen.
+
+use image::RgbImage;
+
+use crate::error::Error;
+use crate::inference::{Network, Runtime, Signature};
+use crate::models::{CropKind, Models};
+use crate::resample::{Rect, resize, tensor};
+use crate::verdict::{AttackType, Face};
+
+/// The liveness networks and how they are fused.
+pub(crate) struct SpoofDetector {
+    networks: Vec<SpoofNetwork>,
+    bias: f64,
+}
+
+struct SpoofNetwork {
+    network: Network,
+    size: u32,
+    crop: CropKind,
+    scale: f64,
+    weight: f64,
+}
+
+/// What the networks say about a face.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Evidence {
+    /// Calibrated probability of a bona fide presentation.
+    pub live_probability: f64,
+    pub attack_type: AttackType,
+}
+
+impl SpoofDetector {
+    pub fn load(runtime: &dyn Runtime, models: &Models) -> Result<Self, Error> {
+        let entry = &models.manifest.spoof;
+        let load = |entry: &crate::models::SpoofNetworkEntry| {
+            let network = Network::load(
+                runtime,
+                &entry.name,
+                &models.bytes(&entry.source)?,
+                signature(entry.size),
+            )?;
+            Ok(SpoofNetwork {
+                network,
+                size: entry.size,
+                crop: entry.crop,
+                scale: entry.scale,
+                weight: entry.weight,
+            })
+        };
+        Ok(SpoofDetector {
+            networks: entry
+                .networks
+                .iter()
+                .map(load)
+                .collect::<Result<_, Error>>()?,
+            bias: entry.bias,
+        })
+    }
+
+    /// Looks for signs of a print or a screen, at full resolution.
+    pub fn evidence(&self, image: &RgbImage, face: &Face) -> Result<Evidence, Error> {
+        let mut logit = self.bias;
+        let [mut print, mut replay] = [0.0; 2];
+        for network in &self.networks {
+            let logits = network.logits(image, face)?;
+            logit += network.weight * logits[0];
+            let species = softmax([logits[1], logits[2]]);
+            print += species[0] / self.networks.len() as f64;
+            replay += species[1] / self.networks.len() as f64;
+        }
+        let live_probability = 1.0 / (1.0 + (-logit).exp());
+        let attack = 1.0 - live_probability;
+        Ok(Evidence {
+            live_probability,
+            attack_type: AttackType {
+                print: attack * print,
+                replay: attack * replay,
+            },
+        })
+    }
+}
+
+impl SpoofNetwork {
+    fn logits(&self, image: &RgbImage, face: &Face) -> Result<[f64; 3], Error> {
+        let crop = resize(
+            image,
+            crop(image, face, self.crop, self.scale),
+            self.size,
+            self.size,
+        )?;
+        let outputs = self.network.run(&tensor(&crop))?;
+        let [logits] = outputs.as_slice() else {
+            return Err(self
+                .network
+                .fault("it gave the wrong number of outputs".into()));
+        };
+        self.network.expect_shape(logits, &[1, 3])?;
+        Ok(std::array::from_fn(|index| f64::from(logits.data[index])))
+    }
+}
+
+fn signature(size: u32) -> Signature {
+    let side = Some(size as usize);
+    Signature {
+        input: vec![Some(1), Some(3), side, side],
+        outputs: vec![("logits", 2)],
+    }
+}
+
+fn softmax(logits: [f64; 2]) -> [f64; 2] {
+    let first = 1.0 / (1.0 + (logits[1] - logits[0]).exp());
+    [first, 1.0 - first]
+}
+
+/// The part of the image that a network sees: around the face, shifted to lie inside the image,
+/// and smaller where the image ends sooner, so that nothing is ever padded.
+fn crop(image: &RgbImage, face: &Face, kind: CropKind, scale: f64) -> Rect {
+    let (image_width, image_height) = (f64::from(image.width()), f64::from(image.height()));
+    let [x, y, width, height] = face.bbox.map(f64::from);
+    let (left, width) = clip(x, width, image_width);
+    let (top, height) = clip(y, height, image_height);
+    let (crop_width, crop_height) = match kind {
+        CropKind::Square => {
+            let side = (scale * width.max(height))
+                .min(image_width)
+                .min(image_height);
+            (side, side)
+        }
+        CropKind::Box => {
+            let factor = scale.min(image_width / width).min(image_height / height);
+            (
+                (width * factor).min(image_width),
+                (height * factor).min(image_height),
+            )
+        }
+    };
+    Rect {
+        x: (left + width / 2.0 - crop_width / 2.0).clamp(0.0, image_width - crop_width),
+        y: (top + height / 2.0 - crop_height / 2.0).clamp(0.0, image_height - crop_height),
+        width: crop_width,
+        height: crop_height,
+    }
+}
+
+/// Start and length of the part of a span that lies inside 0..side, at least one pixel of it.
+fn clip(start: f64, length: f64, side: f64) -> (f64, f64) {
+    let first = start.clamp(0.0, side - 1.0);
+    let end = (start + length).clamp(first + 1.0, side);
+    (first, end - first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ErrorCode;
+    use crate::inference::testing::network;
+    use crate::inference::{Dim, Tensor};
+
+    fn face(bbox: [f32; 4]) -> Face {
+        Face {
+            bbox,
+            points: [[0.0; 2]; 5],
+            score: 0.9,
+        }
+    }
+
+    fn part(width: u32, height: u32, bbox: [f32; 4], kind: CropKind, scale: f64) -> [f64; 4] {
+        let rect = crop(&RgbImage::new(width, height), &face(bbox), kind, scale);
+        [rect.x, rect.y, rect.width, rect.height]
+    }
+
+    #[test]
+    fn crops_stay_inside_the_image() {
+        use CropKind::{Box, Square};
+        let bbox = [40.0, 60.0, 20.0, 30.0];
+        assert_eq!(part(200, 200, bbox, Square, 1.5), [27.5, 52.5, 45.0, 45.0]);
+        assert_eq!(part(200, 200, bbox, Box, 2.0), [30.0, 45.0, 40.0, 60.0]);
+        // Shifted at a border.
+        assert_eq!(
+            part(200, 200, [0.0, 180.0, 10.0, 20.0], Square, 2.0),
+            [0.0, 160.0, 40.0, 40.0]
+        );
+        // Smaller where the image ends sooner; the box keeps its aspect.
+        assert_eq!(part(50, 200, bbox, Square, 3.0), [0.0, 50.0, 50.0, 50.0]);
+        assert_eq!(
+            part(60, 60, [10.0, 10.0, 20.0, 30.0], Box, 3.2),
+            [0.0, 0.0, 40.0, 60.0]
+        );
+        // Clipped to the image first.
+        assert_eq!(
+            part(100, 100, [-20.0, -20.0, 60.0, 60.0], Square, 1.0),
+            [0.0, 0.0, 40.0, 40.0]
+        );
+        assert_eq!(
+            part(100, 100, [-500.0, 700.0, 60.0, 60.0], Square, 1.0),
+            [0.0, 99.0, 1.0, 1.0]
+        );
+        assert_eq!(
+            part(1, 1, [-5.0, -5.0, 60.0, 60.0], Box, 3.2),
+            [0.0, 0.0, 1.0, 1.0]
+        );
+    }
+
+    #[test]
+    fn odd_fractions_never_leave_the_image() {
+        for step in 0..500 {
+            let step = step as f32;
+            let bbox = [
+                step * 0.713 - 60.0,
+                step * 0.377 - 40.0,
+                3.3 + step * 0.191,
+                4.7 + step * 0.233,
+            ];
+            for kind in [CropKind::Square, CropKind::Box] {
+                let image = RgbImage::new(101, 67);
+                let rect = crop(&image, &face(bbox), kind, 3.2);
+                assert!(resize(&image, rect, 16, 16).is_ok(), "{bbox:?} {rect:?}");
+            }
+        }
+    }
+
+    fn detector(answers: &[[f32; 3]], weights: &[f64], bias: f64) -> SpoofDetector {
+        let make = |(logits, weight): (&[f32; 3], &f64)| {
+            let logits = Tensor {
+                shape: vec![1, 3],
+                data: logits.to_vec(),
+            };
+            let network = network(signature(128), move |_| Ok(vec![logits.clone()]));
+            SpoofNetwork {
+                network,
+                size: 128,
+                crop: CropKind::Square,
+                scale: 1.5,
+                weight: *weight,
+            }
+        };
+        SpoofDetector {
+            networks: answers.iter().zip(weights).map(make).collect(),
+            bias,
+        }
+    }
+
+    fn evidence(detector: &SpoofDetector) -> Result<Evidence, Error> {
+        detector.evidence(&RgbImage::new(64, 64), &face([10.0, 10.0, 30.0, 30.0]))
+    }
+
+    #[test]
+    fn logits_are_fused_and_calibrated() {
+        let found = evidence(&detector(
+            &[[2.0, 1.0, 0.0], [-1.0, 0.0, 3.0]],
+            &[1.0, 0.5],
+            -0.5,
+        ))
+        .unwrap();
+        let live = 1.0 / (1.0 + (-1.0_f64).exp());
+        assert!((found.live_probability - live).abs() < 1e-12);
+        let print = (1.0 / (1.0 + (-1.0_f64).exp()) + 1.0 / (1.0 + 3.0_f64.exp())) / 2.0;
+        assert!((found.attack_type.print - (1.0 - live) * print).abs() < 1e-12);
+        assert!(
+            (found.attack_type.print + found.attack_type.replay + found.live_probability - 1.0)
+                .abs()
+                < 1e-12
+        );
+    }
+
+    #[test]
+    fn extreme_logits_stay_probabilities() {
+        for logit in [-3e38, 3e38] {
+            let found = evidence(&detector(&[[logit, 3e38, -3e38]], &[1.0], 0.0)).unwrap();
+            assert!((0.0..=1.0).contains(&found.live_probability));
+            assert!(
+                (0.0..=1.0).contains(&found.attack_type.print)
+                    && (0.0..=1.0).contains(&found.attack_type.replay)
+            );
+        }
+    }
+
+    #[test]
+    fn one_unsound_network_spoils_the_answer() {
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            for place in 0..3 {
+                let mut logits = [5.0; 3];
+                logits[place] = bad;
+                let error = evidence(&detector(&[[5.0; 3], logits], &[1.0, 1.0], 0.0)).unwrap_err();
+                assert_eq!(error.code(), ErrorCode::Internal);
+            }
+        }
+    }
+
+    #[test]
+    fn another_shape_is_an_internal_error() {
+        for shape in [vec![1, 2], vec![3, 1], vec![1, 4], vec![2, 3]] {
+            let answer = Tensor {
+                data: vec![9.0; shape.iter().product()],
+                shape,
+            };
+            let input: Vec<Dim> = vec![None, Some(3), Some(128), Some(128)];
+            let network = network(
+                Signature {
+                    input,
+                    ..signature(128)
+                },
+                move |_| Ok(vec![answer.clone()]),
+            );
+            let detector = SpoofDetector {
+                networks: vec![SpoofNetwork {
+                    network,
+                    size: 128,
+                    crop: CropKind::Box,
+                    scale: 3.2,
+                    weight: 1.0,
+                }],
+                bias: 0.0,
+            };
+            assert_eq!(evidence(&detector).unwrap_err().code(), ErrorCode::Internal);
+        }
+    }
+}

@@ -1,0 +1,1 @@
+"""The two liveness networks: bona fide or attack presentation."""

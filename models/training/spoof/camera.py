@@ -1,0 +1,116 @@
+"""A camera and its file format, applied alike to bona fide images and attacks while training.
+
+Whatever separates the classes must survive it; whatever only tells one data source from another
+(re-encoding, exposure, sharpness, noise) should not.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+Rng = np.random.Generator
+
+
+def _noise_bank(rng: Rng, size: int = 1024, count: int = 4) -> list[np.ndarray]:
+    """Unit-variance noise drawn once: white, and correlated as a debayered sensor's is."""
+    bank = []
+    for index in range(count):
+        noise = rng.normal(0, 1, (size, size, 3)).astype(np.float32)
+        if index % 2:
+            noise = cv2.GaussianBlur(noise, (0, 0), 0.8)
+            noise = 0.6 * noise + 0.6 * noise.mean(2, keepdims=True)
+            noise /= noise.std()
+        bank.append(noise)
+    return bank
+
+
+class Camera:
+    """Draws one random camera per image; holds a noise bank, so keep one instance per process."""
+
+    def __init__(self, rng: Rng):
+        self._rng = rng
+        self._bank = _noise_bank(rng)
+
+    def shoot(self, image: np.ndarray) -> np.ndarray:
+        """uint8 RGB in, uint8 RGB of the same size out."""
+        image = self._soften(image)
+        image = self._tone(image)
+        image = self._grain(image)
+        image = self._process(image)
+        return self._encode(image)
+
+    def _soften(self, image: np.ndarray) -> np.ndarray:
+        rng, kind = self._rng, self._rng.random()
+        if kind < 0.35:
+            return cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.8))
+        if kind < 0.47:
+            return cv2.filter2D(image, -1, self._motion_kernel())
+        if kind < 0.53:
+            small = cv2.resize(image, None, fx=(f := rng.uniform(0.4, 0.8)), fy=f, interpolation=cv2.INTER_AREA)
+            return cv2.resize(small, image.shape[1::-1], interpolation=cv2.INTER_CUBIC)
+        return image
+
+    def _motion_kernel(self) -> np.ndarray:
+        length = int(self._rng.integers(3, 10))
+        kernel = np.zeros((length, length), np.float32)
+        angle, middle = self._rng.uniform(0, np.pi), (length - 1) / 2
+        dx, dy = np.cos(angle) * middle, np.sin(angle) * middle
+        ends = [(int(round(middle + s * dx)), int(round(middle + s * dy))) for s in (-1, 1)]
+        cv2.line(kernel, *ends, 1.0, 1)
+        return kernel / kernel.sum()
+
+    def _tone(self, image: np.ndarray) -> np.ndarray:
+        """Exposure and white balance in linear light, then a tone curve: one table per channel."""
+        rng = self._rng
+        exposure = np.exp(rng.normal(0, 0.35)) if rng.random() > 0.15 else rng.uniform(0.12, 0.5)
+        warmth = rng.normal(0, 0.12) if rng.random() > 0.1 else rng.uniform(-0.45, 0.45)
+        gains = np.exp(np.float32([warmth, rng.normal(0, 0.04), -warmth])) * exposure
+        light = np.linspace(0, 1, 256, dtype=np.float32)[:, None] ** 2.2 * gains
+        value = np.clip(light + rng.uniform(0, 0.01), 0, None) ** (1 / 2.2)
+        pivot = rng.uniform(0.3, 0.6)
+        value = (value - pivot) * np.exp(rng.normal(0, 0.15)) + pivot
+        value = np.clip(value, 0, 1) ** np.exp(rng.normal(0, 0.12))
+        image = cv2.LUT(image, (value * 255 + 0.5).astype(np.uint8)[None])
+        return self._saturate(image)
+
+    def _saturate(self, image: np.ndarray) -> np.ndarray:
+        chance = self._rng.random()
+        if chance > 0.35:
+            return image
+        amount = 0.0 if chance < 0.03 else self._rng.uniform(0.5, 1.4)
+        grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+        return cv2.addWeighted(image, amount, grey, 1 - amount, 0)
+
+    def _grain(self, image: np.ndarray) -> np.ndarray:
+        rng = self._rng
+        if rng.random() < 0.4:
+            return image
+        height, width = image.shape[:2]
+        noise = self._bank[rng.integers(len(self._bank))]
+        y, x = (int(rng.integers(0, max(1, noise.shape[i] - n))) for i, n in enumerate((height, width)))
+        patch = noise[y : y + height, x : x + width]
+        if patch.shape[:2] != (height, width):
+            patch = cv2.resize(noise, (width, height))
+        strength = float(np.exp(rng.uniform(np.log(0.8), np.log(8))))
+        return cv2.addWeighted(image, 1.0, patch, strength, 0, dtype=cv2.CV_8U)
+
+    def _process(self, image: np.ndarray) -> np.ndarray:
+        """What phones do to a face: denoising, skin smoothing, sharpening."""
+        rng, kind = self._rng, self._rng.random()
+        if kind < 0.06:
+            return cv2.bilateralFilter(image, 5, rng.uniform(10, 40), 3)
+        if kind < 0.1:
+            return cv2.medianBlur(image, 3)
+        if kind < 0.24:
+            amount = rng.uniform(0.3, 1.5)
+            return cv2.addWeighted(image, 1 + amount, cv2.GaussianBlur(image, (0, 0), rng.uniform(0.7, 2)), -amount, 0)
+        return image
+
+    def _encode(self, image: np.ndarray) -> np.ndarray:
+        rng = self._rng
+        if rng.random() < 0.2:
+            return image
+        quality = int(rng.uniform(45, 97)) if rng.random() < 0.85 else int(rng.uniform(35, 50))
+        _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+        return cv2.imdecode(data, cv2.IMREAD_COLOR)

@@ -1,0 +1,191 @@
+"""Endless training samples: a face with its surroundings, filmed by a random camera, cut twice.
+
+One *clip* is photographed anew (camera.py), shown to the teachers once and then cut ``CUTS`` times
+with jittered boxes, so that the networks learn not to depend on where exactly the box lies.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Iterator
+
+import cv2
+import numpy as np
+
+from .. import dataset
+from ..geometry import clip_box, crop_rect, cut
+from .camera import Camera
+from .teachers import Teachers, combine
+
+SIZE = 128
+CROPS = {"tight": ("square", 1.5), "context": ("box", 3.2)}
+CUTS = 3
+PRINT, REPLAY, UNKNOWN = 0, 1, -1
+SPECIES = {"print": PRINT, "screen": REPLAY, "replay": REPLAY, "spoof": UNKNOWN}
+
+BONA_FIDE_WEB = ("ffhq", "lfw", "london", "people", "selfies", "speakers", "web-groups", "ages", "beards")
+# Share of samples per source and class; each half (bona fide, attack) is normalised to one.
+# Small home-made sets stay small; simulated attacks carry the variety that real ones lack.
+BONA_FIDE_SHARE = {
+    "nuaa": 6, "office-phones": 18, "webcam-replay": 9, "ffhq": 9, "lfw": 9, "london": 7, "people": 7,
+    "selfies": 11, "speakers": 10, "web-groups": 6, "ages": 4, "beards": 4,
+}  # fmt: skip
+ATTACK_SHARE = {"nuaa": 6, "office-phones": 18, "phone-recapture": 9, "webcam-replay": 9, "simulated": 58}
+# How far the label, not the teachers, decides the target.
+LABEL_TRUST = {"camera": 0.65, "crop": 0.8, "web": 0.6, "simulated": 0.85}
+
+
+def is_usable(record: dataset.Record) -> bool:
+    """One clear face: the label of the image is then the label of that face."""
+    return record.largest is not None and record.largest.score >= 0.65 and record.largest.size >= 32
+
+
+@dataclass(frozen=True)
+class Source:
+    """Clips of one source and class, the share of samples it gets, and how its label is used."""
+
+    name: str
+    live: bool
+    species: tuple[int, ...]
+    trust: float
+    clips: tuple[tuple[np.ndarray, np.ndarray], ...]  # image, box
+    share: float
+
+
+def _wide_clip(image: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    x, y, w, h = crop_rect(box, image.shape[1], image.shape[0], "box", 4.6)
+    x0, y0 = int(x), int(y)
+    clip = np.ascontiguousarray(image[y0 : int(y + h + 1), x0 : int(x + w + 1)])
+    return clip, (box - np.float32([x0, y0, 0, 0])).astype(np.float32)
+
+
+def _label(record: dataset.Record) -> str | None:
+    if record.kind == "liveness":
+        return record.label
+    return "live" if record.source in BONA_FIDE_WEB else None
+
+
+def _trust(record: dataset.Record) -> float:
+    if record.kind != "liveness":
+        return LABEL_TRUST["web"]
+    return LABEL_TRUST["crop" if record.framing == "crop" else "camera"]
+
+
+def real_sources(root: str | Path, leave_out: tuple[str, ...] = ()) -> list[Source]:
+    """Sources of the training split; ``leave_out`` names sources to keep away from training."""
+    groups: dict[tuple[str, bool], list[dataset.Record]] = {}
+    for record in dataset.load(root, split="train"):
+        label = _label(record)
+        if label is None or not is_usable(record) or record.source in leave_out:
+            continue
+        groups.setdefault((record.source, label == "live"), []).append(record)
+    sources = []
+    for (name, live), records in sorted(groups.items()):
+        share = (BONA_FIDE_SHARE if live else ATTACK_SHARE).get(name, 8)
+        clips = [_wide_clip(dataset.read_image(Path(root) / r.path), r.largest.box) for r in records]
+        species = tuple(SPECIES.get(r.label, UNKNOWN) for r in records)
+        sources.append(Source(name, live, species, _trust(records[0]), tuple(clips), share))
+    return sources
+
+
+def simulated_source(folder: str | Path) -> Source:
+    """The frames that ``python -m training.spoof.render`` wrote, mapped and not loaded."""
+    index = json.loads((Path(folder) / "index.json").read_text())
+    data = np.memmap(Path(folder) / "frames.bin", np.uint8, "r")
+    clips = []
+    for item in index:
+        end = item["offset"] + int(np.prod(item["shape"]))
+        clips.append((data[item["offset"] : end].reshape(item["shape"]), np.float32(item["box"])))
+    species = tuple(SPECIES[item["species"]] for item in index)
+    trust, share = LABEL_TRUST["simulated"], ATTACK_SHARE["simulated"]
+    return Source("simulated", False, species, trust, tuple(clips), share)
+
+
+@dataclass
+class Sample:
+    crops: dict[str, np.ndarray]  # uint8 RGB SIZE x SIZE, one per network
+    target: float  # P(live) to learn
+    live: bool
+    species: int
+    source: int
+
+
+class Stream:
+    """Samples of balanced classes for one worker process."""
+
+    def __init__(self, sources: list[Source], teachers: str | Path | None, seed: int):
+        self._rng = np.random.default_rng(seed)
+        self._sources, self._camera = sources, Camera(self._rng)
+        self._teachers = Teachers(teachers) if teachers else None
+        self._odds = []
+        for live in (False, True):
+            shares = np.float64([s.share if s.live == live else 0 for s in sources])
+            self._odds.append(shares / shares.sum())
+
+    def __iter__(self) -> Iterator[list[Sample]]:
+        while True:
+            yield self._clip_samples()
+
+    def _clip_samples(self) -> list[Sample]:
+        live = int(self._rng.integers(2))
+        number = int(self._rng.choice(len(self._sources), p=self._odds[live]))
+        source = self._sources[number]
+        pick = int(self._rng.integers(len(source.clips)))
+        image, box = self._distance(*self._truncate(*source.clips[pick]))
+        image = self._camera.shoot(image)
+        target = self._target(source, image, box)
+        return [
+            Sample(self._cuts(image, box), target, source.live, source.species[pick], number) for _ in range(CUTS)
+        ]
+
+    def _target(self, source: Source, image: np.ndarray, box: np.ndarray) -> float:
+        if self._teachers is None:
+            return float(source.live)
+        taught = float(combine(self._teachers.logits(image, box)))
+        return source.trust * source.live + (1 - source.trust) * taught
+
+    def _truncate(self, image: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Often cut surroundings away, so that how much is visible never tells the class."""
+        rng = self._rng
+        if rng.random() < 0.55:
+            return image, box
+        height, width = image.shape[:2]
+        x, y, w, h = clip_box(box, width, height)
+        size = max(w, h)
+        left, top, right, bottom = (rng.uniform(0.05, 1.6) * size for _ in range(4))
+        x0, y0 = int(max(0, x - left)), int(max(0, y - top))
+        x1, y1 = int(min(width, x + w + right)), int(min(height, y + h + bottom))
+        return image[y0:y1, x0:x1], box - np.float32([x0, y0, 0, 0])
+
+    def _distance(self, image: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Resample as if the face were nearer or farther: it becomes 56 to 200 px high."""
+        rng, size = self._rng, float(max(box[2:]))
+        wanted = min(float(np.exp(rng.uniform(np.log(56), np.log(200)))), size * 1.3)
+        wanted = min(wanted, 480 * size / max(image.shape[:2]))
+        factor = wanted / size
+        if factor < 1:
+            mode = cv2.INTER_AREA if rng.random() < 0.7 else cv2.INTER_LINEAR
+        else:
+            mode = cv2.INTER_LINEAR if rng.random() < 0.5 else cv2.INTER_CUBIC
+        small = (max(8, round(image.shape[1] * factor)), max(8, round(image.shape[0] * factor)))
+        ratio = np.float32([small[0] / image.shape[1], small[1] / image.shape[0]] * 2)
+        return cv2.resize(np.ascontiguousarray(image), small, interpolation=mode), box * ratio
+
+    def _jittered(self, box: np.ndarray) -> np.ndarray:
+        rng = self._rng
+        spread = 0.05 if rng.random() < 0.7 else 0.1
+        shift = rng.normal(0, spread, 2) * box[2:]
+        factor = np.exp(rng.normal(0, spread, 2) * 0.6 + rng.normal(0, spread))
+        size = box[2:] * factor
+        return np.float32([*(box[:2] + box[2:] / 2 + shift - size / 2), *size])
+
+    def _cuts(self, image: np.ndarray, box: np.ndarray) -> dict[str, np.ndarray]:
+        box, flip = self._jittered(box), self._rng.random() < 0.5
+        height, width = image.shape[:2]
+        crops = {}
+        for name, (kind, scale) in CROPS.items():
+            crop = cut(image, crop_rect(box, width, height, kind, scale), SIZE)
+            crops[name] = crop[:, ::-1] if flip else crop
+        return crops

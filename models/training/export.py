@@ -83,8 +83,8 @@ DEFAULTS = {
     "detector": {
         "file": "detector.onnx",
         "sha256": "",
-        "long_side": 256,
-        "score_threshold": 0.5,
+        "long_side": 288,
+        "score_threshold": 0.65,
         "nms_iou": 0.4,
     },
     "mask": {"file": "mask.onnx", "sha256": "", "size": 96, "threshold": 0.5},

@@ -442,7 +442,7 @@ typedef struct liveness_result {
 
 /**
  * Decoded pixels, 8 bits per sample, rows from top to bottom. Start from LIVENESS_PIXELS_INIT.
- * YUV is BT.601 in limited range; a chroma sample covers two by two pixels.
+ * YUV is BT.601 in full range (JFIF); a chroma sample covers two by two pixels.
  */
 typedef struct liveness_pixels {
   /**

@@ -24,12 +24,12 @@ thread_local! {
 /// Runs a call that answers with a status. An error is remembered for the thread and logged, a
 /// panic is 005.
 pub(super) fn status(function: &'static str, body: impl FnOnce() -> Result<(), Error>) -> i32 {
-    value(function, INTERNAL, || {
-        remember("");
-        match body() {
-            Ok(()) => OK,
-            Err(error) => report(function, &error),
+    value(function, INTERNAL, || match body() {
+        Ok(()) => {
+            remember("");
+            OK
         }
+        Err(error) => report(function, &error),
     })
 }
 
@@ -51,10 +51,11 @@ pub(super) fn value<T>(function: &'static str, on_panic: T, body: impl FnOnce() 
     })
 }
 
-/// Remembers and logs why a call failed, and gives the status for it.
+/// Logs and remembers why a call failed, and gives the status for it.
 fn report(function: &'static str, error: &Error) -> i32 {
-    remember(error.detail());
     log::error(function, error);
+    // Last, because the log callback may make calls of its own.
+    remember(error.detail());
     error.code() as i32
 }
 

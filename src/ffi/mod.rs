@@ -298,7 +298,9 @@ pub extern "C" fn liveness_abi_version() -> u32 {
 /// Version of the library, such as "0.1.0". Static, not to be freed.
 #[unsafe(no_mangle)]
 pub extern "C" fn liveness_version() -> *const c_char {
-    value("liveness_version", text::NONE, || text::c_text!(crate::VERSION))
+    value("liveness_version", text::NONE, || {
+        text::c_text!(crate::VERSION)
+    })
 }
 
 /// The contract's message for a status, such as "Image file size is too large." for 3. An empty
@@ -312,7 +314,9 @@ pub extern "C" fn liveness_error_message(code: i32) -> *const c_char {
 /// a number that is no code. Static, not to be freed, never null.
 #[unsafe(no_mangle)]
 pub extern "C" fn liveness_error_code_string(code: i32) -> *const c_char {
-    value("liveness_error_code_string", text::NONE, || text::code(code))
+    value("liveness_error_code_string", text::NONE, || {
+        text::code(code)
+    })
 }
 
 /// The machine-readable name of one LIVENESS_REASON_ bit, such as "too_dark". An empty string for
@@ -349,7 +353,9 @@ pub unsafe extern "C" fn liveness_set_log_callback(
     user: *mut c_void,
     level: i32,
 ) -> i32 {
-    status("liveness_set_log_callback", || log::set(callback, user, level))
+    status("liveness_set_log_callback", || {
+        log::set(callback, user, level)
+    })
 }
 
 /// A check that fills a result.
@@ -443,7 +449,9 @@ fn info_json(engine: &Engine) -> String {
     let files: Vec<_> = info
         .files
         .iter()
-        .map(|file| serde_json::json!({"name": file.name, "file": file.file, "sha256": file.sha256}))
+        .map(
+            |file| serde_json::json!({"name": file.name, "file": file.file, "sha256": file.sha256}),
+        )
         .collect();
     serde_json::json!({
         "version": crate::VERSION,

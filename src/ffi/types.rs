@@ -120,7 +120,7 @@ pub struct LivenessConfig {
 }
 
 /// Decoded pixels, 8 bits per sample, rows from top to bottom. Start from LIVENESS_PIXELS_INIT.
-/// YUV is BT.601 in limited range; a chroma sample covers two by two pixels.
+/// YUV is BT.601 in full range (JFIF); a chroma sample covers two by two pixels.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct LivenessPixels {

@@ -87,7 +87,7 @@ DEFAULTS = {
         "score_threshold": 0.65,
         "nms_iou": 0.4,
     },
-    "mask": {"file": "mask.onnx", "sha256": "", "size": 96, "threshold": 0.5},
+    "mask": {"file": "mask.onnx", "sha256": "", "size": 96, "threshold": 0.7},
     "spoof": {
         "networks": [
             {

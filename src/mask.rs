@@ -147,24 +147,35 @@ fn align(image: &RgbImage, points: &[[f32; 2]; 5], size: u32) -> Result<RgbImage
     if fit.scale() >= 1.0 / MAX_DOWNSAMPLING {
         return Ok(warp(image, &fit, size));
     }
-    let (small, map) = reduce(image, &fit, size)?;
-    let points = points.map(map);
+    let part = reduce(image, &fit, size)?;
+    let points = points.map(|point| part.place(point));
     let fit = Similarity::fit(&points, &target).ok_or_else(degenerate)?;
-    Ok(warp(&small, &fit, size))
+    Ok(warp(&part.image, &fit, size))
 }
 
-/// The part of the image around the face, made smaller so that little is left to scale, and the
-/// way from the image's coordinates to those of the part.
-fn reduce(
-    image: &RgbImage,
-    fit: &Similarity,
-    size: u32,
-) -> Result<(RgbImage, impl Fn([f64; 2]) -> [f64; 2]), Error> {
+/// A part of a smaller copy of the image.
+struct Part {
+    image: RgbImage,
+    /// Size of the copy as a share of the image's, per axis.
+    ratio: [f64; 2],
+    /// Pixel of the copy at which the part starts.
+    origin: [f64; 2],
+}
+
+impl Part {
+    /// Where a point of the image lies in the part.
+    fn place(&self, point: [f64; 2]) -> [f64; 2] {
+        std::array::from_fn(|axis| (point[axis] + 0.5) * self.ratio[axis] - 0.5 - self.origin[axis])
+    }
+}
+
+/// The part of the image around the face, made smaller so that little is left to scale.
+fn reduce(image: &RgbImage, fit: &Similarity, size: u32) -> Result<Part, Error> {
     let factor = fit.scale() * MAX_DOWNSAMPLING;
     let last = f64::from(size - 1);
     let corners =
         [[0.0, 0.0], [last, 0.0], [0.0, last], [last, last]].map(|[x, y]| fit.source(x, y));
-    // Per axis: ratio of the sizes, first pixel and number of pixels of the part in the small image.
+    // Per axis: ratio of the sizes, first pixel and number of pixels of the part in the small copy.
     let span = |axis: usize, side: u32| {
         let small = (f64::from(side) * factor).round().max(1.0);
         let ratio = small / f64::from(side);
@@ -184,9 +195,11 @@ fn reduce(
         height: height / ry,
     };
     let small = resize(image, inside(from, image), width as u32, height as u32)?;
-    Ok((small, move |[px, py]: [f64; 2]| {
-        [(px + 0.5) * rx - 0.5 - x, (py + 0.5) * ry - 0.5 - y]
-    }))
+    Ok(Part {
+        image: small,
+        ratio: [rx, ry],
+        origin: [x, y],
+    })
 }
 
 /// Takes off what rounding has put beyond the image.

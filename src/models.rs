@@ -319,10 +319,12 @@ mod tests {
         }
     }
 
+    type Change = fn(&mut Value);
+
     #[test]
     fn a_manifest_that_makes_no_sense_is_refused() {
         assert_eq!(manifest(|_| ()), Ok(()));
-        let broken: [(&str, fn(&mut Value)); 12] = [
+        let broken: [(&str, Change); 12] = [
             ("schema", |m| m["schema"] = json!(2)),
             ("file", |m| m["mask"]["file"] = json!("../mask.onnx")),
             ("file", |m| m["mask"]["file"] = json!("/etc/passwd")),

@@ -5,6 +5,8 @@
 //! network never see a NaN, an infinity or an output of another size.
 
 mod embedded;
+#[cfg(test)]
+mod golden;
 mod onnxruntime;
 mod pool;
 

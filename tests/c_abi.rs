@@ -155,16 +155,18 @@ fn build(folder: &Path, sources: &[PathBuf], linking: Option<Linking>) -> Option
     Some(program)
 }
 
+/// A program to run, under LIVENESS_TEST_RUNNER where that is set.
 fn runner(program: &Path) -> Command {
-    match std::env::var("LIVENESS_TEST_RUNNER") {
-        Ok(runner) if !runner.trim().is_empty() => {
-            let mut words = runner.split_whitespace();
-            let mut command = Command::new(words.next().unwrap());
-            command.args(words).arg(program);
-            command
-        }
-        _ => Command::new(program),
-    }
+    let runner = std::env::var("LIVENESS_TEST_RUNNER").unwrap_or_default();
+    let mut words = runner
+        .split_whitespace()
+        .map(OsStr::new)
+        .chain([program.as_os_str()]);
+    let mut command = Command::new(words.next().unwrap());
+    command.args(words);
+    // cargo puts the folder of an earlier `cargo build` there, before the program's own rpath.
+    command.env_remove("LD_LIBRARY_PATH");
+    command
 }
 
 /// Runs a group of the C test suite. The library must not have written anything itself.

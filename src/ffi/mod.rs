@@ -409,7 +409,7 @@ unsafe fn check_json<'a>(
     }
     if answer.is_null() {
         code = LIVENESS_ERROR_INTERNAL;
-        answer = value(function, answer, || {
+        answer = value("the answer to a panic", answer, || {
             let panicked = Err(Error::new(ErrorCode::Internal, "a panic was caught"));
             owned(response::to_json(&panicked, false)).unwrap_or(std::ptr::null_mut())
         });
@@ -467,4 +467,107 @@ fn owned(text: String) -> Result<*mut c_char, Error> {
     CString::new(text)
         .map(CString::into_raw)
         .map_err(|_| Error::new(ErrorCode::Internal, "the answer has a NUL inside"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::CStr;
+    use std::process::Command;
+    use std::ptr::null_mut;
+
+    use super::*;
+
+    const FORCED: &str = "LIVENESS_PANIC_TEST";
+
+    /// Calls a function with null pointers only, and says whether it gave what stands for a panic.
+    fn gives_its_panic_value(function: &str) -> bool {
+        let mut json = null_mut();
+        let empty = |text: *const c_char| {
+            // SAFETY: every text of the interface is a string that ends with a NUL.
+            unsafe { CStr::from_ptr(text) }.is_empty()
+        };
+        // SAFETY: null is allowed everywhere (it is an error, or does nothing), and `json` is a
+        // place to write to.
+        let status = unsafe {
+            match function {
+                "liveness_init" => liveness_init(null_mut(), null_mut()),
+                "liveness_check" => liveness_check(null_mut(), null_mut(), 0, null_mut()),
+                "liveness_check_base64" => {
+                    liveness_check_base64(null_mut(), null_mut(), 0, null_mut())
+                }
+                "liveness_check_file" => liveness_check_file(null_mut(), null_mut(), null_mut()),
+                "liveness_check_pixels" => {
+                    liveness_check_pixels(null_mut(), null_mut(), null_mut())
+                }
+                "liveness_check_json" => {
+                    liveness_check_json(null_mut(), null_mut(), 0, 0, &mut json)
+                }
+                "liveness_check_base64_json" => {
+                    liveness_check_base64_json(null_mut(), null_mut(), 0, 0, &mut json)
+                }
+                "liveness_check_file_json" => {
+                    liveness_check_file_json(null_mut(), null_mut(), 0, &mut json)
+                }
+                "liveness_check_pixels_json" => {
+                    liveness_check_pixels_json(null_mut(), null_mut(), 0, &mut json)
+                }
+                "liveness_info_json" => liveness_info_json(null_mut(), null_mut()),
+                "liveness_set_log_callback" => liveness_set_log_callback(None, null_mut(), 0),
+                "liveness_free" => {
+                    liveness_free(null_mut());
+                    LIVENESS_ERROR_INTERNAL
+                }
+                "liveness_string_free" => {
+                    liveness_string_free(null_mut());
+                    LIVENESS_ERROR_INTERNAL
+                }
+                "liveness_abi_version" => return liveness_abi_version() == 0,
+                "liveness_version" => return empty(liveness_version()),
+                "liveness_error_message" => return empty(liveness_error_message(51)),
+                "liveness_error_code_string" => return empty(liveness_error_code_string(51)),
+                "liveness_reason_name" => return empty(liveness_reason_name(1)),
+                "liveness_last_error" => return empty(liveness_last_error()),
+                other => panic!("{other} is exported and has no test"),
+            }
+        };
+        // SAFETY: the text of the interface ends with a NUL and outlives this comparison.
+        let reason = unsafe { CStr::from_ptr(liveness_last_error()) };
+        let mut as_promised = status == LIVENESS_ERROR_INTERNAL
+            && reason
+                .to_string_lossy()
+                .contains(&format!("forced in {function}"));
+        if function.ends_with("_json") && function != "liveness_info_json" {
+            // SAFETY: the JSON is set whatever the status, by the promise under test.
+            let text = unsafe { CStr::from_ptr(json) }.to_string_lossy();
+            as_promised &= text.contains("\"error_code\":\"005\"");
+        }
+        as_promised
+    }
+
+    /// The child of the test below, which names the function in the environment.
+    #[test]
+    fn forced_panic_child() {
+        if let Ok(function) = std::env::var(FORCED) {
+            assert!(gives_its_panic_value(&function), "{function}");
+        }
+    }
+
+    /// A process for each function, because the environment of one is shared by its tests.
+    #[test]
+    fn a_panic_in_any_function_stays_inside() {
+        let symbols = include_str!("../../tests/c/symbols.txt");
+        assert!(symbols.lines().count() > 0);
+        for function in symbols.lines() {
+            let child = Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", "ffi::tests::forced_panic_child"])
+                .env(FORCED, function)
+                .output()
+                .unwrap();
+            let said = String::from_utf8_lossy(&child.stdout).into_owned();
+            assert!(
+                child.status.success() && said.contains("1 passed"),
+                "{function}: {said}"
+            );
+        }
+    }
 }

@@ -26,11 +26,12 @@ static void expect_panic(int32_t status, const char *function)
   CHECK(strstr(liveness_last_error(), function) != NULL);
 }
 
-static void expect_panic_json(int32_t status, char *json, const char *function)
+static void expect_panic_json(int32_t status, char **json, const char *function)
 {
   expect_panic(status, function);
-  CHECK_TEXT(json, error_json(LIVENESS_ERROR_INTERNAL));
-  liveness_string_free(json);
+  CHECK_TEXT(*json, error_json(LIVENESS_ERROR_INTERNAL));
+  liveness_string_free(*json);
+  *json = NULL;
 }
 
 static void init_and_free(void)
@@ -71,15 +72,15 @@ static void checks(void)
   CHECK(is_zeroed(&result));
 
   panic_in("liveness_check_json");
-  expect_panic_json(liveness_check_json(engine, data, 1, 0, &json), json, "liveness_check_json");
+  expect_panic_json(liveness_check_json(engine, data, 1, 0, &json), &json, "liveness_check_json");
   panic_in("liveness_check_base64_json");
-  expect_panic_json(liveness_check_base64_json(engine, "x", 1, 0, &json), json,
+  expect_panic_json(liveness_check_base64_json(engine, "x", 1, 0, &json), &json,
                     "liveness_check_base64_json");
   panic_in("liveness_check_file_json");
-  expect_panic_json(liveness_check_file_json(engine, "x", 0, &json), json,
+  expect_panic_json(liveness_check_file_json(engine, "x", 0, &json), &json,
                     "liveness_check_file_json");
   panic_in("liveness_check_pixels_json");
-  expect_panic_json(liveness_check_pixels_json(engine, &pixels, 0, &json), json,
+  expect_panic_json(liveness_check_pixels_json(engine, &pixels, 0, &json), &json,
                     "liveness_check_pixels_json");
   panic_in("liveness_info_json");
   json = NULL;

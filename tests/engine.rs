@@ -160,6 +160,29 @@ fn an_onnxruntime_that_is_not_there_is_an_error() {
 }
 
 #[test]
+fn a_second_onnxruntime_in_one_process_is_an_error() {
+    let Some(path) = std::env::var_os("LIVENESS_ONNXRUNTIME").filter(|path| !path.is_empty())
+    else {
+        return; // CI runs all tests once more with one.
+    };
+    let expected = answer(&check(&ASTRONAUT));
+    let folder = Folder::new("second");
+    let copy = folder.0.join("libonnxruntime.so.1");
+    std::fs::copy(&path, &copy).unwrap();
+    let mut config = Config::default();
+    config.onnxruntime = Some(copy);
+    let error = Engine::new(config.clone()).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::Internal);
+    assert!(error.detail().contains("cannot load another"), "{error}");
+    config.onnxruntime = Some(path.into());
+    let again = Engine::new(config).unwrap();
+    assert_eq!(
+        answer(&again.check(Image::Pixels(pixels(&ASTRONAUT)))),
+        expected
+    );
+}
+
+#[test]
 fn the_threshold_moves_the_answer() {
     let mut config = Config::default();
     config.mask_threshold = Some(0.999_999);

@@ -16,7 +16,7 @@
  *   never reads as live. A null pointer where none is allowed is 4. No panic gets out: it is 5, or
  *   the value that a function's text names (a zero or an empty string otherwise).
  * - Threads: every function may be called from every thread. A const handle means concurrent use
- *   is fine: one handle serves many threads at once, each call works on its caller's thread.
+ *   is fine: one handle serves many threads at once, and each call computes on one thread.
  *   Handles with different options coexist. liveness_free alone must be the last use of a handle.
  *   The log callback is the only state that handles share.
  * - Ownership: a `const char *` that a function returns is the library's and is never freed. A

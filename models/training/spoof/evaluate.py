@@ -87,6 +87,10 @@ def _rate(errors: np.ndarray) -> str:
     return f"{100 * errors.mean():.1f} % [{100 * low:.1f}, {100 * high:.1f}] (n={len(errors)})"
 
 
+def _curve(bona: np.ndarray, attack: np.ndarray) -> str:
+    return f"{auc(bona, attack):.4f} | {100 * eer(bona, attack):.1f} % | {100 * apcer_at_bpcer(bona, attack, 0.05):.1f} %"
+
+
 def table(data: ValidationSet, probability: np.ndarray, threshold: float) -> str:
     """Markdown: APCER, BPCER, AUC, EER, APCER at BPCER 5 % per source."""
     lines = ["| source | APCER | BPCER | AUC | EER | APCER at BPCER 5 % |", "|---|---|---|---|---|---|"]
@@ -94,9 +98,8 @@ def table(data: ValidationSet, probability: np.ndarray, threshold: float) -> str
         bona, attack = probability[data.part(source, True)], probability[data.part(source, False)]
         if not len(bona) and not len(attack):
             continue
-        curve = f"{auc(bona, attack):.4f} | {100 * eer(bona, attack):.1f} % | {100 * apcer_at_bpcer(bona, attack, 0.05):.1f} %"
-        both = curve if len(bona) and len(attack) else "- | - | -"
-        lines.append(f"| {source} | {_rate(attack >= threshold)} | {_rate(bona < threshold)} | {both} |")
+        curve = _curve(bona, attack) if len(bona) and len(attack) else "- | - | -"
+        lines.append(f"| {source} | {_rate(attack >= threshold)} | {_rate(bona < threshold)} | {curve} |")
     lines.append("")
     for name in sorted(SPECIES):
         attack = probability[data.species == name]

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 
@@ -29,7 +28,6 @@ def scene_side(step: int, steps: int) -> int:
 def make_batch(
     maker: SceneMaker, seed: int, count: int, step: int, side: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    cv2.setNumThreads(1)
     scenes = [maker.draw(np.random.default_rng((seed, step, i)), side) for i in range(count)]
     images = np.stack([s.canvas for s in scenes])
     return torch.from_numpy(images), torch.from_numpy(np.stack([target_map(s) for s in scenes]))

@@ -55,6 +55,7 @@ const CURES = {
     cure: [
       "Take the photograph so that one person only is on it, with the whole face in the picture.",
       "Come closer, look at the camera, and see to even light.",
+      "Faces on posters and screens in the background count too.",
     ],
   },
   "052": {
@@ -66,10 +67,10 @@ const CURES = {
   },
 };
 
-const FINDINGS = {
-  no_face: "No face was found. Come closer, look at the camera, and see to even light.",
-  several_faces: "More than one face was found. One person only may be on the photograph; posters and screens behind count too.",
-  face_mask: "A mask covers mouth or nose.",
+/** Codes that have more than one cause are told apart by these reasons. */
+const CAUSES = {
+  no_face: "No face was found",
+  several_faces: "More than one face was found",
 };
 
 /** Machine-readable reasons of the library in words: what it is, and what helps. */
@@ -87,16 +88,19 @@ const REMARKS = {
 };
 
 const percent = (value) => `${(100 * value).toFixed(1)} %`;
-const degrees = (value) => `${Math.round(value)}°`;
+const degrees = (positive, negative) => (value) => {
+  const whole = Math.abs(Math.round(value));
+  return whole ? `${whole}° ${value > 0 ? positive : negative}` : "0°";
+};
 
-/** Measures of quality: name, how it is written, and the reasons that concern it. */
+/** Measures of quality: name, how it is written, and the reasons that concern it. Left and right are the subject's. */
 const MEASURES = [
   ["face_size", "Face height", (value) => `${Math.round(value)} px`, ["face_too_small"]],
   ["face_share", "Share of the picture", percent, []],
   ["outside", "Outside the picture", percent, ["face_cut_off"]],
-  ["yaw", "Turned by", degrees, ["head_turned"]],
-  ["pitch", "Nodded by", degrees, ["head_nodded"]],
-  ["roll", "Tilted by", degrees, ["head_tilted"]],
+  ["yaw", "Turned", degrees("left", "right"), ["head_turned"]],
+  ["pitch", "Nodded", degrees("up", "down"), ["head_nodded"]],
+  ["roll", "Tilted", degrees("clockwise", "counter-clockwise"), ["head_tilted"]],
   ["brightness", "Brightness", percent, ["too_dark", "too_bright"]],
   ["contrast", "Contrast", percent, ["low_contrast"]],
   ["clipped", "Clipped", percent, ["clipped"]],
@@ -183,7 +187,7 @@ function storeKey() {
 
 function describeStorage() {
   $("key-help").textContent = $("remember").checked
-    ? "The server printed it when it started. It stays in this browser until you clear the mark below."
+    ? "The server printed it when it started. It stays in this browser until you clear the mark."
     : "The server printed it when it started. It is kept until this tab is closed.";
 }
 
@@ -209,7 +213,7 @@ async function use(file) {
   photo = { file, name: file.name || "photograph", url: URL.createObjectURL(file) };
   const chosen = photo;
   clearAnswer();
-  showCurl();
+  showCommands();
   const seen = await preview(chosen);
   if (photo !== chosen) return;
   describeFile(seen);
@@ -451,13 +455,13 @@ function attackWords(attack) {
 function showError(answer, { status, retryAfter, requestId }) {
   const { error_code: code, error_message: message, details = {} } = answer;
   const known = CURES[status === 503 ? "busy" : code] ?? CURES["005"];
-  const finding = (details.reasons ?? []).map((reason) => FINDINGS[reason]).find(Boolean);
-  const cure = [...(finding ? [finding] : []), ...known.cure];
+  const cause = details.reasons?.map((reason) => CAUSES[reason]).find(Boolean);
+  const cure = [...known.cure];
   if (/^\d+$/.test(retryAfter ?? "")) cure.push(`The server asks to wait ${retryAfter} s.`);
   const notes = [];
   if (details.reason) notes.push(`In detail: ${details.reason}.`);
   if (requestId) notes.push(`Request id: ${requestId}`);
-  showProblem({ kicker: `Error ${code}`, title: known.title, summary: message, cure, note: notes.join(" ") });
+  showProblem({ kicker: `Error ${code}`, title: cause ?? known.title, summary: message, cure, notes });
   showRemarks(details.reasons?.filter((reason) => reason in REMARKS), true);
   showQuality(details);
   drawFace(details.face);
@@ -482,12 +486,12 @@ function showSilence(error) {
   reveal();
 }
 
-function showProblem({ kicker, title, summary, cure, note = "" }) {
+function showProblem({ kicker, title, summary, cure, notes = [] }) {
   outcome("error", "error", { kicker, title, summary });
   for (const part of ["score-block", "chances", "remarks", "quality", "provenance"]) show(part, false);
   $("cure-list").replaceChildren(...cure.map((line) => element("li", {}, line)));
-  $("technical").textContent = note;
-  show("technical", Boolean(note));
+  $("technical").replaceChildren(...notes.map((line) => element("span", {}, line)));
+  show("technical", notes.length > 0);
   show("cure", true);
 }
 
@@ -615,19 +619,30 @@ function quoted(text) {
   return `'${text.replaceAll("'", String.raw`'\''`)}'`;
 }
 
-function curl(key) {
-  const name = photo?.name ?? "selfie.jpg";
-  return [
+/** Commands of a POSIX shell that send the photograph as a file and as base64. */
+const COMMANDS = {
+  "curl": (name, key) => [
     `curl ${quoted(endpoint)}`,
     `-H ${quoted(`X-API-Key: ${key}`)}`,
     // curl reads ; and , in a file name as its own syntax unless the name is in double quotes.
     `-F ${quoted(`image=@"${name.replaceAll(/["\\]/g, String.raw`\$&`)}"`)}`,
     "-F details=true",
-  ].join(" \\\n  ");
+  ],
+  "curl-base64": (name, key) => [
+    `base64 < ${quoted(name)} | curl`,
+    quoted(endpoint),
+    `-H ${quoted(`X-API-Key: ${key}`)}`,
+    "--data-urlencode image_bytes@-",
+    "-d details=true",
+  ],
+};
+
+function command(id, key) {
+  return COMMANDS[id](photo?.name ?? "selfie.jpg", key).join(" \\\n  ");
 }
 
-function showCurl() {
-  $("curl").textContent = curl(readKey() ? MASK : "YOUR-KEY");
+function showCommands() {
+  for (const id of Object.keys(COMMANDS)) $(id).textContent = command(id, readKey() ? MASK : "YOUR-KEY");
 }
 
 async function copy(button, text) {
@@ -670,7 +685,7 @@ $("form").addEventListener("submit", (event) => {
 });
 $("key").addEventListener("input", () => {
   refuseKey("");
-  showCurl();
+  showCommands();
 });
 $("key").addEventListener("change", storeKey);
 $("remember").addEventListener("change", () => {
@@ -682,7 +697,9 @@ $("show-key").addEventListener("click", () => {
   $("key").type = shown ? "password" : "text";
   $("show-key").setAttribute("aria-pressed", String(!shown));
 });
-$("copy-curl").addEventListener("click", (event) => copy(event.currentTarget, curl(readKey() || "YOUR-KEY")));
+for (const id of Object.keys(COMMANDS)) {
+  $(`copy-${id}`).addEventListener("click", (event) => copy(event.currentTarget, command(id, readKey() || "YOUR-KEY")));
+}
 $("copy-json").addEventListener("click", (event) => copy(event.currentTarget, answerText));
 
 document.addEventListener("keydown", (event) => {
@@ -714,4 +731,4 @@ document.addEventListener("drop", (event) => {
 window.addEventListener("pagehide", closeCamera);
 
 restoreKey();
-showCurl();
+showCommands();

@@ -42,7 +42,7 @@ def blur(image: np.ndarray, rng: Rng, strength: float = 1.0) -> np.ndarray:
     if kind == 0:
         return cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.0 + 1.2 * strength))
     if kind == 1:
-        return _motion(image, rng, 3 + int(rng.integers(0, 1 + round(6 * strength))))
+        return motion(image, rng, 3 + int(rng.integers(0, 1 + round(6 * strength))))
     h, w = image.shape[:2]
     factor = rng.uniform(1.0 / (1.0 + 1.5 * strength), 0.9)
     small = cv2.resize(image, (max(8, int(w * factor)), max(8, int(h * factor))), interpolation=3)
@@ -50,7 +50,8 @@ def blur(image: np.ndarray, rng: Rng, strength: float = 1.0) -> np.ndarray:
     return cv2.resize(small, (w, h), interpolation=back)
 
 
-def _motion(image: np.ndarray, rng: Rng, length: int) -> np.ndarray:
+def motion(image: np.ndarray, rng: Rng, length: int) -> np.ndarray:
+    """A camera or head that moved ``length`` pixels in any direction."""
     kernel = np.zeros((length, length), np.float32)
     kernel[length // 2] = 1.0
     middle = (length - 1) / 2

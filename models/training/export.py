@@ -2,7 +2,8 @@
 
     python -m training.export --detector training/runs/detector/best.pt --mask training/runs/mask/best.pt
 
-Every network has one input named ``input``, NCHW RGB in -1..1, opset 17, float32.
+Every network has one input named ``input``, NCHW RGB in -1..1, opset 17, and computes in float32.
+Its weights are stored as float16, which halves the files; both engines widen them while loading.
 """
 
 from __future__ import annotations
@@ -13,15 +14,50 @@ import hashlib
 import json
 from pathlib import Path
 
+import numpy as np
 import onnx
 import torch
+from onnx import TensorProto, helper, numpy_helper
 from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from .detector.network import Detector
 from .mask.network import MaskClassifier
 
 OPSET = 17
+# Smaller tensors (biases) gain nothing and stay exact.
+HALF_FROM = 512
 MODELS = Path(__file__).resolve().parent.parent
+
+
+def as_shipped(network: nn.Module) -> nn.Module:
+    """What the library runs: batch normalisations folded away, weights rounded to float16."""
+    network = copy.deepcopy(network).float().cpu().eval().to(memory_format=torch.contiguous_format)
+    for layers in [m for m in network.modules() if isinstance(m, nn.Sequential)]:
+        for index in range(1, len(layers)):
+            if isinstance(layers[index], nn.BatchNorm2d):
+                layers[index - 1] = fuse_conv_bn_eval(layers[index - 1], layers[index])
+                layers[index] = nn.Identity()
+    for weights in network.parameters():
+        if weights.numel() >= HALF_FROM:
+            weights.data = weights.data.half().float()
+            if not weights.isfinite().all():
+                raise ValueError("a weight is beyond the range of float16: the network did not train")
+    return network
+
+
+def store_half(model: onnx.ModelProto) -> None:
+    """Stores weights as float16 behind a cast, which the engines evaluate once, while loading."""
+    casts = []
+    for tensor in model.graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if tensor.data_type == TensorProto.FLOAT and values.size >= HALF_FROM:
+            name, stored = tensor.name, f"{tensor.name}.half"
+            tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), stored))
+            casts.append(helper.make_node("Cast", [stored], [name], to=TensorProto.FLOAT))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
 
 
 def write_onnx(
@@ -31,13 +67,11 @@ def write_onnx(
     outputs: list[str],
     dynamic: dict[str, dict[int, str]],
 ) -> None:
-    """Write a network in evaluation mode; its batch normalisations are folded away."""
-    network = copy.deepcopy(network).float().cpu().eval()
-    network = network.to(memory_format=torch.contiguous_format)
+    """Write a network in evaluation mode, as it ships."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with torch.no_grad():
         torch.onnx.export(
-            network,
+            as_shipped(network),
             (torch.zeros(shape),),
             str(path),
             input_names=["input"],
@@ -48,10 +82,12 @@ def write_onnx(
             dynamo=False,
         )
     model = onnx.load(str(path))
-    onnx.checker.check_model(model, full_check=True)
     left = [n.name for n in model.graph.node if n.op_type == "BatchNormalization"]
     if left:
         raise RuntimeError(f"{path.name}: batch normalisations were not folded: {left}")
+    store_half(model)
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, str(path))
 
 
 def export_detector(network: Detector, path: Path) -> None:

@@ -9,28 +9,16 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from .. import augment
+
 Rng = np.random.Generator
 
 
-def _noise_bank(rng: Rng, size: int = 1024, count: int = 4) -> list[np.ndarray]:
-    """Unit-variance noise drawn once: white, and correlated as a debayered sensor's is."""
-    bank = []
-    for index in range(count):
-        noise = rng.normal(0, 1, (size, size, 3)).astype(np.float32)
-        if index % 2:
-            noise = cv2.GaussianBlur(noise, (0, 0), 0.8)
-            noise = 0.6 * noise + 0.6 * noise.mean(2, keepdims=True)
-            noise /= noise.std()
-        bank.append(noise)
-    return bank
-
-
 class Camera:
-    """Draws one random camera per image; holds a noise bank, so keep one instance per process."""
+    """Draws one random camera per image."""
 
     def __init__(self, rng: Rng):
         self._rng = rng
-        self._bank = _noise_bank(rng)
 
     def shoot(self, image: np.ndarray) -> np.ndarray:
         """uint8 RGB in, uint8 RGB of the same size out."""
@@ -45,20 +33,11 @@ class Camera:
         if kind < 0.35:
             return cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.8))
         if kind < 0.47:
-            return cv2.filter2D(image, -1, self._motion_kernel())
+            return augment.motion(image, rng, int(rng.integers(3, 10)))
         if kind < 0.53:
             small = cv2.resize(image, None, fx=(f := rng.uniform(0.4, 0.8)), fy=f, interpolation=cv2.INTER_AREA)
             return cv2.resize(small, image.shape[1::-1], interpolation=cv2.INTER_CUBIC)
         return image
-
-    def _motion_kernel(self) -> np.ndarray:
-        length = int(self._rng.integers(3, 10))
-        kernel = np.zeros((length, length), np.float32)
-        angle, middle = self._rng.uniform(0, np.pi), (length - 1) / 2
-        dx, dy = np.cos(angle) * middle, np.sin(angle) * middle
-        ends = [(int(round(middle + s * dx)), int(round(middle + s * dy))) for s in (-1, 1)]
-        cv2.line(kernel, *ends, 1.0, 1)
-        return kernel / kernel.sum()
 
     def _tone(self, image: np.ndarray) -> np.ndarray:
         """Exposure and white balance in linear light, then a tone curve: one table per channel."""
@@ -86,14 +65,8 @@ class Camera:
         rng = self._rng
         if rng.random() < 0.4:
             return image
-        height, width = image.shape[:2]
-        noise = self._bank[rng.integers(len(self._bank))]
-        y, x = (int(rng.integers(0, max(1, noise.shape[i] - n))) for i, n in enumerate((height, width)))
-        patch = noise[y : y + height, x : x + width]
-        if patch.shape[:2] != (height, width):
-            patch = cv2.resize(noise, (width, height))
         strength = float(np.exp(rng.uniform(np.log(0.8), np.log(8))))
-        return cv2.addWeighted(image, 1.0, patch, strength, 0, dtype=cv2.CV_8U)
+        return augment.noise(image, rng, strength)
 
     def _process(self, image: np.ndarray) -> np.ndarray:
         """What phones do to a face: denoising, skin smoothing, sharpening."""
@@ -111,6 +84,4 @@ class Camera:
         rng = self._rng
         if rng.random() < 0.2:
             return image
-        quality = int(rng.uniform(45, 97)) if rng.random() < 0.85 else int(rng.uniform(35, 50))
-        _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
-        return cv2.imdecode(data, cv2.IMREAD_COLOR)
+        return augment.jpeg(image, rng, 45, 96) if rng.random() < 0.85 else augment.jpeg(image, rng, 35, 50)

@@ -17,7 +17,7 @@ import numpy as np
 from .. import dataset
 from ..geometry import clip_box, crop_rect, cut
 from .camera import Camera
-from .teachers import Teachers, combine
+from .teachers import Teachers, combine, standardise
 
 SIZE = 128
 CROPS = {"tight": ("square", 1.5), "context": ("box", 3.2)}
@@ -32,7 +32,7 @@ BONA_FIDE_SHARE = {
     "nuaa": 6, "office-phones": 18, "webcam-replay": 9, "ffhq": 9, "lfw": 9, "london": 7, "people": 7,
     "selfies": 11, "speakers": 10, "web-groups": 6, "ages": 4, "beards": 4,
 }  # fmt: skip
-ATTACK_SHARE = {"nuaa": 6, "office-phones": 18, "phone-recapture": 9, "webcam-replay": 9, "simulated": 58}
+ATTACK_SHARE = {"nuaa": 6, "office-phones": 18, "phone-recapture": 12, "webcam-replay": 9, "simulated": 55}
 # How far the label, not the teachers, decides the target.
 LABEL_TRUST = {"camera": 0.65, "crop": 0.8, "web": 0.6, "simulated": 0.85}
 
@@ -107,6 +107,7 @@ def simulated_source(folder: str | Path) -> Source:
 class Sample:
     crops: dict[str, np.ndarray]  # uint8 RGB SIZE x SIZE, one per network
     target: float  # P(live) to learn
+    taught: np.ndarray  # standardised logit of each teacher, float32; not a number where none was asked
     live: bool
     species: int
     source: int
@@ -135,16 +136,16 @@ class Stream:
         pick = int(self._rng.integers(len(source.clips)))
         image, box = self._distance(*self._truncate(*source.clips[pick]))
         image = self._camera.shoot(image)
-        target = self._target(source, image, box)
-        return [
-            Sample(self._cuts(image, box), target, source.live, source.species[pick], number) for _ in range(CUTS)
-        ]
+        target, taught = self._target(source, image, box)
+        species = source.species[pick]
+        return [Sample(self._cuts(image, box), target, taught, source.live, species, number) for _ in range(CUTS)]
 
-    def _target(self, source: Source, image: np.ndarray, box: np.ndarray) -> float:
+    def _target(self, source: Source, image: np.ndarray, box: np.ndarray) -> tuple[float, np.ndarray]:
         if self._teachers is None:
-            return float(source.live)
-        taught = float(combine(self._teachers.logits(image, box)))
-        return source.trust * source.live + (1 - source.trust) * taught
+            return float(source.live), np.full(3, np.nan, np.float32)
+        logits = self._teachers.logits(image, box)
+        target = source.trust * source.live + (1 - source.trust) * float(combine(logits))
+        return target, standardise(logits)
 
     def _truncate(self, image: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Often cut surroundings away, so that how much is visible never tells the class."""

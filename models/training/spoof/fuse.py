@@ -17,7 +17,7 @@ import numpy as np
 from ..export import MODELS, export_spoof, read_manifest, write_manifest
 from .clips import BONA_FIDE_WEB
 from .evaluate import LABELLED, ValidationSet, torch_logits
-from .train import load_average
+from .train import RUNS, load_average
 
 # Weight of a whole cell of source and class. NUAA is solved at once and says little; web portraits
 # are bona fide by assumption only, but stand for cameras and people that no labelled source has.
@@ -54,10 +54,10 @@ def fit(logits: np.ndarray, live: np.ndarray, weights: np.ndarray, steps: int = 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", required=True, help="folder with labels.csv")
-    parser.add_argument("--checkpoint", default="training/runs/spoof/checkpoint.pt")
+    parser.add_argument("--checkpoint", type=Path, default=RUNS / "checkpoint.pt")
     parser.add_argument("--out", type=Path, default=MODELS, help="folder with manifest.json")
     args = parser.parse_args()
-    nets, data = load_average(Path(args.checkpoint)), ValidationSet(args.data)
+    nets, data = load_average(args.checkpoint), ValidationSet(args.data)
     manifest, logits = read_manifest(args.out), torch_logits(data, nets)
     networks = manifest["spoof"]["networks"]
     columns = np.stack([logits[n["name"]] for n in networks], 1)

@@ -23,7 +23,7 @@ class Residual(nn.Module):
 class LivenessNet(nn.Module):
     """RGB in -1..1, n x 3 x 128 x 128, to n x 3 logits: live; print and replay given an attack."""
 
-    def __init__(self, widths: tuple[int, ...] = (16, 32, 64, 96), dropout: float = 0.15):
+    def __init__(self, widths: tuple[int, ...] = (16, 32, 64, 128), dropout: float = 0.15):
         super().__init__()
         layers: list[nn.Module] = [*_conv(3, widths[0], 2), nn.ReLU(inplace=True)]
         for before, width in zip(widths, widths[1:]):
@@ -31,9 +31,13 @@ class LivenessNet(nn.Module):
         self.features = nn.Sequential(*layers)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(2 * widths[-1], 3)
+        # Used while training only: what each teacher answered, which tells more than the target.
+        self.imitation = nn.Linear(2 * widths[-1], 3)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def embed(self, x: torch.Tensor) -> torch.Tensor:
         maps = self.features(x)
         # The maximum keeps a local cue (an edge, a gloss spot, a finger) that the mean would dilute.
-        pooled = torch.cat([maps.mean((2, 3)), maps.amax((2, 3))], 1)
-        return self.head(self.dropout(pooled))
+        return self.dropout(torch.cat([maps.mean((2, 3)), maps.amax((2, 3))], 1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.embed(x))

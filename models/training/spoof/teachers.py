@@ -78,8 +78,11 @@ class Teachers:
         return np.float32(out)
 
 
+def standardise(logits: np.ndarray) -> np.ndarray:
+    mean, deviation = np.float32(STATISTICS).T
+    return (logits - mean) / deviation
+
+
 def combine(logits: np.ndarray) -> np.ndarray:
     """Teachers added: standardised logits averaged and calibrated to P(live); (..., 3) -> (...)."""
-    mean, deviation = np.float32(STATISTICS).T
-    added = ((logits - mean) / deviation).mean(-1)
-    return 1 / (1 + np.exp(-(SLOPE * added + OFFSET)))
+    return 1 / (1 + np.exp(-(SLOPE * standardise(logits).mean(-1) + OFFSET)))

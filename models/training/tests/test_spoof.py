@@ -9,7 +9,7 @@ from training.spoof import metrics, recapture
 from training.spoof.camera import Camera
 from training.spoof.clips import CROPS, SIZE, Source, Stream
 from training.spoof.fuse import fit
-from training.spoof.train import ShufflePool, Trainer, collate, load_average
+from training.spoof.train import ShufflePool, Trainer, collate, imitation_loss, load_average
 
 
 def picture(seed: int, height: int = 240, width: int = 200) -> np.ndarray:
@@ -70,10 +70,22 @@ def test_samples_are_balanced_and_carry_their_label():
     assert set(batch["species"][batch["live"] == 1]) == {-1}
 
 
-def test_the_pool_gives_back_what_it_took():
-    pool = ShufflePool(36, 1)
-    given = [b for b in (pool.exchange(x) for x in batches(4)) if b is not None]
-    assert len(given) == 2 and all(len(b["target"]) == 18 for b in given)
+@pytest.mark.parametrize("uses", [1, 2])
+def test_the_pool_gives_back_what_it_took(uses):
+    pool, taken = ShufflePool(36, 1, uses), batches(40)
+    given = [batch for x in taken for batch in pool.exchange(x)]
+    assert len(given) == 38 * uses and all(len(b["target"]) == 18 for b in given)
+    seen = {crop.tobytes() for b in given for crop in b["tight"]}
+    made = {crop.tobytes() for b in taken for crop in b["tight"]}
+    assert seen <= made and len(seen) > 0.8 * len(made)
+
+
+def test_imitation_counts_known_answers_only():
+    answers = torch.tensor([[1.0, 2.0, 0.0]], requires_grad=True)
+    unknown = torch.full((1, 3), torch.nan)
+    assert imitation_loss(answers, unknown).item() == 0
+    assert imitation_loss(answers, torch.tensor([[1.0, torch.nan, 0.0]])).item() == 0
+    assert imitation_loss(answers, torch.tensor([[1.0, 0.0, 0.0]])).item() == pytest.approx(1.5 / 3)
 
 
 def test_training_lowers_the_loss_and_resumes(tmp_path):

@@ -214,6 +214,7 @@ async function use(file) {
   const chosen = photo;
   clearAnswer();
   showCommands();
+  describeFile(null);
   const seen = await preview(chosen);
   if (photo !== chosen) return;
   describeFile(seen);
@@ -498,7 +499,7 @@ function showProblem({ kicker, title, summary, cure, notes = [] }) {
 /** On a phone the answer lies below the fold. */
 function reveal() {
   const top = $("answer").getBoundingClientRect().top;
-  if (top < window.innerHeight * 0.75 || document.activeElement === $("key")) return;
+  if (top < window.innerHeight * 0.4 || document.activeElement === $("key")) return;
   const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
   $("answer").scrollIntoView({ behavior: still ? "auto" : "smooth", block: "start" });
 }

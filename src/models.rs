@@ -319,6 +319,12 @@ mod tests {
         }
     }
 
+    #[test]
+    fn embedded_networks_take_at_most_four_megabytes() {
+        let total: usize = EMBEDDED.iter().map(|(_, bytes)| bytes.len()).sum();
+        assert!(total <= 4_000_000, "{total} bytes");
+    }
+
     type Change = fn(&mut Value);
 
     #[test]

@@ -1,8 +1,9 @@
 //! ONNX Runtime, loaded at run time from a path that the caller names.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use once_cell::sync::OnceCell;
 use ort::environment::Environment;
 use ort::logging::LogLevel;
 use ort::session::builder::{GraphOptimizationLevel, PrepackedWeights, SessionBuilder};
@@ -14,9 +15,8 @@ use crate::error::Error;
 
 /// The ONNX Runtime of this process. The library cannot be unloaded or exchanged once it is
 /// there, so what was loaded first stays.
-static LOADED: Mutex<Option<Loaded>> = Mutex::new(None);
+static LOADED: OnceCell<Loaded> = OnceCell::new();
 
-#[derive(Clone)]
 struct Loaded {
     path: PathBuf,
     version: String,
@@ -24,26 +24,21 @@ struct Loaded {
 }
 
 /// ONNX Runtime.
-pub(super) struct OnnxRuntime(Loaded);
+pub(super) struct OnnxRuntime(&'static Loaded);
 
 impl OnnxRuntime {
     /// Loads the library at `path`, or uses it where this process has loaded it before.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let path = resolve(path)?;
-        let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*loaded {
-            Some(first) if first.path == path => Ok(OnnxRuntime(first.clone())),
-            Some(first) => Err(Error::internal(format!(
+        let loaded = LOADED.get_or_try_init(|| load(path.clone()))?;
+        if loaded.path != path {
+            return Err(Error::internal(format!(
                 "this process has loaded the ONNX Runtime at {} and cannot load another from {}; use one path in all configurations",
-                first.path.display(),
+                loaded.path.display(),
                 path.display()
-            ))),
-            None => {
-                let now = load(path)?;
-                *loaded = Some(now.clone());
-                Ok(OnnxRuntime(now))
-            }
+            )));
         }
+        Ok(OnnxRuntime(loaded))
     }
 }
 

@@ -1,0 +1,194 @@
+//! What an operator can choose, by flags or by the environment.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use axum::http::HeaderValue;
+use clap::Parser;
+use tracing::level_filters::LevelFilter;
+
+use crate::MAX_IMAGE_BYTES;
+
+const AFTER_HELP: &str = "\
+API keys: LIVENESS_API_KEYS holds them, separated by commas; a flag would show them to every user
+of the machine. Without it and without --keys-file a key is generated and printed once.
+LIVENESS_ONNXRUNTIME names an ONNX Runtime library, like --onnxruntime.
+Signals: SIGTERM and SIGINT finish what is running and stop; SIGHUP reads keys and certificate again.";
+
+/// Checks selfies over HTTP: POST /liveness/, a page at /, /openapi.json, /healthz, /readyz, /metrics.
+#[derive(Debug, Clone, Parser)]
+#[command(version, after_help = AFTER_HELP)]
+pub struct Options {
+    /// Address and port to listen on; port 0 takes a free one
+    #[arg(
+        long,
+        env = "LIVENESS_ADDRESS",
+        default_value = "127.0.0.1:8080",
+        value_name = "HOST:PORT"
+    )]
+    pub address: SocketAddr,
+
+    /// File with one API key per line, read again when it changes
+    #[arg(long, env = "LIVENESS_KEYS_FILE", value_name = "FILE")]
+    pub keys_file: Option<PathBuf>,
+
+    /// Live from this live_probability on, between 0 and 1; the models' own unless given
+    #[arg(long, env = "LIVENESS_THRESHOLD", value_name = "NUMBER")]
+    pub threshold: Option<f32>,
+
+    /// ONNX Runtime shared library to use instead of the embedded engine
+    #[arg(long, value_name = "FILE")]
+    pub onnxruntime: Option<PathBuf>,
+
+    /// Folder of models to use instead of the embedded ones
+    #[arg(long, env = "LIVENESS_MODELS_DIR", value_name = "FOLDER")]
+    pub models_dir: Option<PathBuf>,
+
+    /// Checks at once; one per core unless given
+    #[arg(long, env = "LIVENESS_MAX_CHECKS", value_name = "NUMBER")]
+    pub max_checks: Option<NonZeroUsize>,
+
+    /// Requests that may wait for a check; further ones are answered with 503
+    #[arg(
+        long,
+        env = "LIVENESS_QUEUE",
+        default_value_t = 32,
+        value_name = "NUMBER"
+    )]
+    pub queue: usize,
+
+    /// Requests whose image may be on its way at once; further ones are answered with 503
+    #[arg(
+        long,
+        env = "LIVENESS_MAX_UPLOADS",
+        default_value = "64",
+        value_name = "NUMBER"
+    )]
+    pub max_uploads: NonZeroUsize,
+
+    /// Longest wait for a check
+    #[arg(long, env = "LIVENESS_QUEUE_TIMEOUT", default_value = "10", value_parser = seconds, value_name = "SECONDS")]
+    pub queue_timeout: Duration,
+
+    /// Longest wait for a request's header, also on an idle connection
+    #[arg(long, env = "LIVENESS_HEADER_TIMEOUT", default_value = "15", value_parser = seconds, value_name = "SECONDS")]
+    pub header_timeout: Duration,
+
+    /// Longest pause of a sender within a body
+    #[arg(long, env = "LIVENESS_IDLE_TIMEOUT", default_value = "10", value_parser = seconds, value_name = "SECONDS")]
+    pub idle_timeout: Duration,
+
+    /// Longest time for a whole body
+    #[arg(long, env = "LIVENESS_UPLOAD_TIMEOUT", default_value = "60", value_parser = seconds, value_name = "SECONDS")]
+    pub upload_timeout: Duration,
+
+    /// Time from being told to stop, and /readyz saying so, until no connection is accepted any more
+    #[arg(long, env = "LIVENESS_SHUTDOWN_DELAY", default_value = "0", value_parser = seconds, value_name = "SECONDS")]
+    pub shutdown_delay: Duration,
+
+    /// Longest time after that for what is running
+    #[arg(long, env = "LIVENESS_SHUTDOWN_TIMEOUT", default_value = "30", value_parser = seconds, value_name = "SECONDS")]
+    pub shutdown_timeout: Duration,
+
+    /// Origins of foreign pages that may call, separated by commas, or * for all; none unless given
+    #[arg(
+        long = "cors-origin",
+        env = "LIVENESS_CORS_ORIGINS",
+        value_delimiter = ',',
+        value_name = "ORIGIN"
+    )]
+    pub cors_origins: Vec<HeaderValue>,
+
+    /// Certificate chain in PEM: serves HTTPS
+    #[arg(
+        long,
+        env = "LIVENESS_TLS_CERT",
+        requires = "tls_key",
+        value_name = "FILE"
+    )]
+    pub tls_cert: Option<PathBuf>,
+
+    /// Private key of the certificate in PEM
+    #[arg(
+        long,
+        env = "LIVENESS_TLS_KEY",
+        requires = "tls_cert",
+        value_name = "FILE"
+    )]
+    pub tls_key: Option<PathBuf>,
+
+    /// Least important level that is logged: error, warn, info, debug, trace or off
+    #[arg(
+        long,
+        env = "LIVENESS_LOG",
+        default_value = "info",
+        value_name = "LEVEL"
+    )]
+    pub log_level: LevelFilter,
+}
+
+impl Options {
+    /// The library's configuration.
+    pub fn engine(&self) -> liveness::Config {
+        let mut config = liveness::Config::default();
+        config.threshold = self.threshold;
+        config.onnxruntime = self.onnxruntime.clone();
+        config.models_dir = self.models_dir.clone();
+        config.max_file_bytes = MAX_IMAGE_BYTES as u64;
+        config
+    }
+
+    /// Checks that may run at once.
+    pub(crate) fn checks(&self) -> usize {
+        self.max_checks
+            .or_else(|| std::thread::available_parallelism().ok())
+            .map_or(1, NonZeroUsize::get)
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    text.parse()
+        .ok()
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .ok_or_else(|| "give a number of seconds, such as 10 or 0.5".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(arguments: &[&str]) -> Result<Options, clap::Error> {
+        Options::try_parse_from([&["liveness-server"], arguments].concat())
+    }
+
+    #[test]
+    fn defaults_are_local_and_closed() {
+        let options = options(&[]).unwrap();
+        assert_eq!(options.address, ([127, 0, 0, 1], 8080).into());
+        assert!(options.cors_origins.is_empty() && options.checks() >= 1);
+        assert_eq!(options.engine(), liveness::Config::default());
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for arguments in [
+            &["--tls-cert", "a.pem"][..],
+            &["--max-checks", "0"],
+            &["--idle-timeout", "-1"],
+            &["--idle-timeout", "NaN"],
+            &["--log-level", "loud"],
+            &["--address", "localhost"],
+        ] {
+            assert!(options(arguments).is_err(), "{arguments:?}");
+        }
+        assert_eq!(
+            options(&["--cors-origin", "https://a.example,https://b.example"])
+                .unwrap()
+                .cors_origins
+                .len(),
+            2
+        );
+    }
+}

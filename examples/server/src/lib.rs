@@ -1,0 +1,52 @@
+//! Answers over HTTP whether a selfie shows a live person, a print or a screen.
+//!
+//! A request goes one way through the modules: [`routes`] asks [`keys`] who calls, [`forms`] reads
+//! the body within its limits, [`admission`] lets it wait for one of the few places where images
+//! are checked, and [`answer`] says what came out, in the JSON of the contract whatever happened.
+
+#![warn(missing_docs)]
+
+mod admission;
+mod answer;
+mod config;
+mod forms;
+mod keys;
+mod metrics;
+mod page;
+mod reader;
+mod routes;
+mod server;
+mod telemetry;
+
+pub use config::Options;
+pub use keys::{Keys, KeysError};
+pub use server::{Control, Server, StartError};
+pub use telemetry::install as install_telemetry;
+
+use liveness::{Engine, Error, Image, Verdict};
+
+/// Largest image in bytes, as a file, counted after base64 decoding.
+pub const MAX_IMAGE_BYTES: usize = 10 * 1024 * 1024;
+
+/// What checks an image: the engine, or what a test puts in its place.
+pub trait Checker: Send + Sync + 'static {
+    /// Says whether the person in the image is live; see [`Engine::check`].
+    ///
+    /// # Errors
+    /// Those of [`Engine::check`].
+    fn check(&self, image: Image<'_>) -> Result<Verdict, Error>;
+
+    /// Name and version of what computes, and of the models.
+    fn describe(&self) -> (String, String);
+}
+
+impl Checker for Engine {
+    fn check(&self, image: Image<'_>) -> Result<Verdict, Error> {
+        Engine::check(self, image)
+    }
+
+    fn describe(&self) -> (String, String) {
+        let info = self.info();
+        (info.engine, info.models)
+    }
+}

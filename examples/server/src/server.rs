@@ -1,0 +1,206 @@
+//! The server's life: it binds, becomes ready, and stops without losing what is running.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use axum_server::Handle;
+use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
+use hyper_util::rt::TokioTimer;
+use tokio::time::sleep;
+use tracing::{error, info, warn};
+
+use crate::Checker;
+use crate::config::Options;
+use crate::keys::Keys;
+use crate::routes::{App, router};
+
+/// How often the file of keys is looked at.
+const KEYS_INTERVAL: Duration = Duration::from_secs(2);
+/// How often an idle HTTP/2 connection is asked whether it still lives.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+/// Requests at once on one HTTP/2 connection.
+const MAX_STREAMS: u32 = 64;
+
+/// Why the server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {cause}; choose another with --address")]
+    Address {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        cause: io::Error,
+    },
+    /// Certificate or private key are unusable.
+    #[error("the TLS certificate {cert} and its key {key} cannot be used: {cause}")]
+    Certificate {
+        /// The file of the certificate.
+        cert: PathBuf,
+        /// The file of the key.
+        key: PathBuf,
+        /// Why.
+        cause: io::Error,
+    },
+    /// The metrics contradict each other.
+    #[error("the metrics cannot be set up: {0}")]
+    Metrics(#[from] prometheus::Error),
+}
+
+/// A server that listens. It answers as soon as [`serve`](Server::serve) runs, and checks images
+/// as soon as [`Control::open`] has given it something to check them with.
+pub struct Server {
+    listener: TcpListener,
+    control: Control,
+}
+
+/// What can be done to a server while it runs.
+#[derive(Clone)]
+pub struct Control {
+    app: Arc<App>,
+    handle: Handle<SocketAddr>,
+    tls: Option<RustlsConfig>,
+    options: Arc<Options>,
+}
+
+impl Server {
+    /// Listens on the address, and reads the certificate where there is one.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn bind(options: Options, keys: Keys) -> Result<Server, StartError> {
+        let tls = certificate(&options).await?;
+        let listener = TcpListener::bind(options.address).map_err(|cause| StartError::Address {
+            address: options.address,
+            cause,
+        })?;
+        let control = Control {
+            app: Arc::new(App::new(keys, &options)?),
+            handle: Handle::new(),
+            tls,
+            options: Arc::new(options),
+        };
+        Ok(Server { listener, control })
+    }
+
+    /// The address with the port that was taken.
+    ///
+    /// # Errors
+    /// Where the system does not tell.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// What can be done to the server while it runs.
+    pub fn control(&self) -> Control {
+        self.control.clone()
+    }
+
+    /// Answers requests until [`Control::stop`].
+    ///
+    /// # Errors
+    /// Where the listener fails.
+    pub async fn serve(self) -> io::Result<()> {
+        let Control {
+            app,
+            handle,
+            tls,
+            options,
+        } = self.control.clone();
+        let watch = tokio::spawn(self.control.watch_keys());
+        let mut server = axum_server::from_tcp(self.listener)?
+            .handle(handle)
+            .first_request_timeout(options.header_timeout)
+            .accept_error_handler(|_, cause| warn!(%cause, "a connection was not accepted"));
+        let http = server.http_builder();
+        http.http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(options.header_timeout);
+        http.http2()
+            .timer(TokioTimer::new())
+            .keep_alive_interval(PING_INTERVAL)
+            .max_concurrent_streams(MAX_STREAMS);
+        let service = router(app, &options).into_make_service();
+        let result = match tls {
+            Some(tls) => {
+                let acceptor = RustlsAcceptor::new(tls).handshake_timeout(options.header_timeout);
+                server.acceptor(acceptor).serve(service).await
+            }
+            None => server.serve(service).await,
+        };
+        watch.abort();
+        result
+    }
+}
+
+impl Control {
+    /// From now on images are checked.
+    pub fn open(&self, checker: Arc<dyn Checker>) {
+        let (engine, models) = checker.describe();
+        self.app.metrics.engine(&engine, &models);
+        if self.app.checker.set(checker).is_ok() {
+            info!(engine, models, "ready");
+        }
+    }
+
+    /// Reads API keys and certificate again. What cannot be read stays as it is.
+    pub async fn reload(&self) {
+        self.reload_keys();
+        if let (Some(tls), Some(cert), Some(key)) =
+            (&self.tls, &self.options.tls_cert, &self.options.tls_key)
+        {
+            match tls.reload_from_pem_file(cert, key).await {
+                Ok(()) => info!("the certificate was read again"),
+                Err(cause) => error!(%cause, "the certificate stays as it was"),
+            }
+        }
+    }
+
+    /// Says that the server is not ready any more, stops to accept connections after the delay
+    /// that was chosen, and lets what is running finish within the time that was chosen.
+    pub async fn stop(&self) {
+        info!("stopping");
+        self.app.stopping.store(true, Ordering::SeqCst);
+        sleep(self.options.shutdown_delay).await;
+        self.handle
+            .graceful_shutdown(Some(self.options.shutdown_timeout));
+    }
+
+    async fn watch_keys(self) {
+        while self.app.keys.may_change() {
+            sleep(KEYS_INTERVAL).await;
+            self.reload_keys();
+        }
+    }
+
+    fn reload_keys(&self) {
+        match self.app.keys.reload() {
+            Ok(true) => info!(
+                count = self.app.keys.count(),
+                "other API keys are valid now"
+            ),
+            Ok(false) => {}
+            Err(cause) => error!(%cause, "the API keys stay as they were"),
+        }
+    }
+}
+
+async fn certificate(options: &Options) -> Result<Option<RustlsConfig>, StartError> {
+    let (Some(cert), Some(key)) = (&options.tls_cert, &options.tls_key) else {
+        return Ok(None);
+    };
+    // Fails only where the program has chosen a provider already, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    RustlsConfig::from_pem_file(cert, key)
+        .await
+        .map(Some)
+        .map_err(|cause| StartError::Certificate {
+            cert: cert.clone(),
+            key: key.clone(),
+            cause,
+        })
+}

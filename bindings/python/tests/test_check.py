@@ -1,0 +1,391 @@
+"""Every kind of source, and every way in which one can be wrong."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import liveness
+from conftest import PORTRAIT, Array, png, stored
+from liveness import Base64, Liveness, Pixels, Result
+
+ENCODED = PORTRAIT.read_bytes()
+
+
+class Trickle(io.RawIOBase):
+    """A stream that gives few bytes at a time, as a socket does."""
+
+    def __init__(self, data: bytes) -> None:
+        self._rest = data
+
+    def read(self, size: int = -1, /) -> bytes:
+        taken = self._rest[: min(size, 50_000)]
+        self._rest = self._rest[len(taken) :]
+        return taken
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        str(PORTRAIT),
+        PORTRAIT,
+        ENCODED,
+        bytearray(ENCODED),
+        memoryview(ENCODED),
+        memoryview(bytearray(ENCODED)),
+        memoryview(b"__" + ENCODED)[2:],
+        memoryview(np.repeat(np.frombuffer(ENCODED, np.uint8), 2))[::2],  # type: ignore[arg-type]
+        Base64(base64.b64encode(ENCODED)),
+        Base64("data:image/png;base64," + base64.urlsafe_b64encode(ENCODED).decode()),
+    ],
+    ids=lambda source: type(source).__name__,
+)
+def test_encoded_sources(engine: Liveness, expected: Result, source: Any) -> None:
+    assert engine.check(source) == expected
+
+
+def test_file_objects(engine: Liveness, expected: Result) -> None:
+    with PORTRAIT.open("rb") as file:
+        assert engine.check(file) == expected
+    with PORTRAIT.open("rb", buffering=0) as raw:
+        assert engine.check(raw) == expected
+    assert engine.check(io.BytesIO(ENCODED)) == expected
+    assert engine.check(Trickle(ENCODED)) == expected
+    behind = io.BytesIO(b"header" + ENCODED)
+    behind.seek(6)
+    assert engine.check(behind) == expected
+
+
+def test_a_path_beyond_ascii(engine: Liveness, expected: Result, tmp_path: Path) -> None:
+    for name in ("Pörträt 肖像 .jpeg", os.fsdecode(b"not-utf8-\xff.png")):
+        path = tmp_path / name
+        path.write_bytes(ENCODED)
+        assert engine.check(path) == expected
+
+
+def test_base64_text(engine: Liveness, expected: Result) -> None:
+    text = base64.encodebytes(ENCODED)
+    assert engine.check_base64(text) == expected
+    assert engine.check_base64(text.decode()) == expected
+    assert engine.check_base64(bytearray(text)) == expected
+    for wrong in ("", "no base64!", "ÄÖÜ", "\udcff"):
+        with pytest.raises(liveness.ImageError):
+            engine.check_base64(wrong)
+
+
+def test_the_buffer_is_free_afterwards(engine: Liveness) -> None:
+    """Neither a result nor an error keeps a caller's bytearray from being resized."""
+    data = bytearray(ENCODED)
+    result = engine.check(data)
+    data.clear()
+    assert result.liveness
+    data += b"no image"
+    with pytest.raises(liveness.ImageError) as raised:
+        engine.check(data)
+    data.clear()
+    assert raised.value.code == "002"
+
+
+class TestArrays:
+    def test_colour_orders(self, engine: Liveness, expected: Result, rgb: Array) -> None:
+        bgr = np.ascontiguousarray(rgb[..., ::-1])
+        assert engine.check(rgb) == expected
+        assert engine.check(bgr, order="BGR") == expected
+        opaque = np.full((*rgb.shape[:2], 1), 255, np.uint8)
+        assert engine.check(np.dstack([rgb, opaque])) == expected
+        assert engine.check(np.dstack([bgr, opaque]), order="BGR") == expected
+        # The order matters: red for blue is another picture.
+        swapped = engine.check(bgr)
+        assert swapped.details.live_probability != expected.details.live_probability
+
+    def test_grey(self, engine: Liveness, rgb: Array) -> None:
+        grey = np.asarray(Image.fromarray(rgb).convert("L"))
+        as_colour = engine.check(np.dstack([grey] * 3))
+        assert engine.check(grey) == as_colour
+        assert engine.check(grey[..., None]) == as_colour
+        assert engine.check(grey, order="BGR") == as_colour
+
+    def test_transparency_shows_white(self, engine: Liveness, rgb: Array) -> None:
+        transparent = np.dstack([rgb, np.zeros(rgb.shape[:2], np.uint8)])
+        with pytest.raises(liveness.FaceCountError):
+            engine.check(transparent)
+
+    def test_layouts(self, engine: Liveness, expected: Result, rgb: Array) -> None:
+        height, width, _ = rgb.shape
+        framed = np.zeros((height + 7, width + 5, 3), np.uint8)
+        framed[3 : 3 + height, 2 : 2 + width] = rgb
+        layouts = {
+            "a part of a larger array": framed[3 : 3 + height, 2 : 2 + width],
+            "read-only": np.frombuffer(rgb.tobytes(), np.uint8).reshape(rgb.shape),
+            "columns first": np.asfortranarray(rgb),
+            "mirrored twice": np.ascontiguousarray(rgb[:, ::-1])[:, ::-1],
+            "upside down twice": np.ascontiguousarray(rgb[::-1])[::-1],
+            "channels reversed twice": np.ascontiguousarray(rgb[..., ::-1])[..., ::-1],
+            "every second pixel": rgb.repeat(2, axis=0).repeat(2, axis=1)[::2, ::2],
+            "three of four channels": np.dstack([rgb, rgb[..., :1]])[..., :3],
+            "planes": np.ascontiguousarray(rgb.transpose(2, 0, 1)).transpose(1, 2, 0),
+        }
+        for name, array in layouts.items():
+            assert np.array_equal(array, rgb), name
+            assert engine.check(array) == expected, name
+        assert engine.check(rgb[:, ::-1]) != expected
+
+    @pytest.mark.parametrize(
+        "dtype", ["int8", "uint16", "int64", "float32", "bool", "object", "S1"]
+    )
+    def test_a_wrong_dtype_is_refused(self, engine: Liveness, dtype: str) -> None:
+        with pytest.raises(liveness.RequestError, match=r"dtype is .* give uint8"):
+            engine.check(np.zeros((64, 64, 3), dtype))
+
+    @pytest.mark.parametrize(
+        "shape", [(), (64,), (64, 64, 2), (64, 64, 5), (64, 64, 0), (3, 64, 64), (1, 64, 64, 3)]
+    )
+    def test_a_wrong_shape_is_refused(self, engine: Liveness, shape: tuple[int, ...]) -> None:
+        with pytest.raises(liveness.RequestError, match="shape is"):
+            engine.check(np.zeros(shape, np.uint8))
+
+    @pytest.mark.parametrize("shape", [(0, 64, 3), (64, 0, 3), (0, 0), (0, 0, 4)])
+    def test_an_empty_array_is_refused(self, engine: Liveness, shape: tuple[int, ...]) -> None:
+        with pytest.raises(liveness.RequestError, match="sides must be positive"):
+            engine.check(np.zeros(shape, np.uint8))
+
+    def test_an_absurd_size_is_refused_before_it_is_copied(self, engine: Liveness) -> None:
+        # 30 GB, if it were.
+        absurd = np.broadcast_to(np.uint8(1), (100_000, 100_000, 3))
+        with pytest.raises(liveness.ImageError, match="100000 x 100000"):
+            engine.check(absurd)
+
+    def test_an_order_must_be_known(self, engine: Liveness, rgb: Array) -> None:
+        with pytest.raises(ValueError, match="order"):
+            engine.check(rgb, order="GRB")  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="order is for numpy arrays"):
+            engine.check(PORTRAIT, order="BGR")
+
+
+class TestPillow:
+    @pytest.mark.parametrize("mode", ["RGB", "RGBA", "RGBa", "RGBX"])
+    def test_exact_modes(self, engine: Liveness, expected: Result, mode: str) -> None:
+        image = Image.open(PORTRAIT).convert("RGB")
+        if mode == "RGBa":
+            image = image.convert("RGBA")
+        assert engine.check(image.convert(mode)) == expected
+
+    def test_a_lazily_opened_file(self, engine: Liveness, expected: Result) -> None:
+        with Image.open(PORTRAIT) as image:
+            assert engine.check(image) == expected
+
+    @pytest.mark.parametrize("mode", ["P", "CMYK", "YCbCr", "HSV", "LAB"])
+    def test_modes_that_are_converted(self, engine: Liveness, rgb: Array, mode: str) -> None:
+        if mode == "LAB":
+            from PIL import ImageCms  # noqa: PLC0415
+
+            profiles = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
+            transform = ImageCms.buildTransform(*profiles, "RGB", "LAB")
+            image = ImageCms.applyTransform(Image.fromarray(rgb), transform)
+            assert image is not None
+        else:
+            image = Image.fromarray(rgb).convert(mode)
+        assert image.mode == mode
+        assert engine.check(image) == engine.check(np.asarray(image.convert("RGB")))
+
+    @pytest.mark.parametrize("mode", ["L", "LA", "La", "1"])
+    def test_grey_modes(self, engine: Liveness, rgb: Array, mode: str) -> None:
+        grey = Image.fromarray(rgb).convert("L")
+        image = grey.convert("LA").convert("La") if mode == "La" else grey.convert(mode)
+        assert image.mode == mode
+        as_colour = Image.merge("RGB", [image.convert("L") if mode == "1" else grey] * 3)
+        assert engine.check_json(image) == engine.check_json(np.asarray(as_colour))
+
+    @pytest.mark.parametrize("mode", ["I;16", "I;16B", "I;16L"])
+    def test_sixteen_bits(self, engine: Liveness, rgb: Array, mode: str) -> None:
+        grey = np.asarray(Image.fromarray(rgb).convert("L"))
+        samples = (grey.astype(np.uint16) * 257).astype(">u2" if mode == "I;16B" else "<u2")
+        image = Image.frombytes(mode, (512, 512), samples.tobytes())
+        assert engine.check(image) == engine.check(grey)
+
+    @pytest.mark.parametrize("mode", ["I", "F"])
+    def test_modes_of_unknown_range_are_refused(self, engine: Liveness, mode: str) -> None:
+        with pytest.raises(liveness.RequestError, match="range is unknown"):
+            engine.check(Image.open(PORTRAIT).convert("L").convert(mode))
+
+    def test_transparency(self, engine: Liveness, rgb: Array) -> None:
+        image = Image.fromarray(rgb).convert("P")
+        image.info["transparency"] = bytes(256)
+        with pytest.raises(liveness.FaceCountError):
+            engine.check(image)
+        grey_alpha = Image.merge(
+            "LA", [Image.fromarray(rgb).convert("L"), Image.new("L", (512, 512))]
+        )
+        with pytest.raises(liveness.FaceCountError):
+            engine.check(grey_alpha)
+
+    @pytest.mark.parametrize("orientation", range(1, 9))
+    @pytest.mark.parametrize("format_", ["PNG", "WEBP", "TIFF", "JPEG", "memory"])
+    def test_orientations(
+        self, engine: Liveness, expected: Result, rgb: Array, orientation: int, format_: str
+    ) -> None:
+        image = Image.fromarray(stored(rgb, orientation))
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        if format_ == "memory":
+            image.getexif()[0x0112] = orientation
+            assert engine.check(image) == expected
+            return
+        file = io.BytesIO()
+        options = {"WEBP": {"lossless": True, "exact": True}, "JPEG": {"quality": 95}}
+        image.save(file, format_, exif=exif, **options.get(format_, {}))  # type: ignore[arg-type]
+        by_library = engine.check(file.getvalue())
+        by_pillow = engine.check(Image.open(file))
+        if format_ == "JPEG":
+            # Two decoders may differ in the last bit.
+            for result in (by_library, by_pillow):
+                assert result.details.face.box == pytest.approx(expected.details.face.box, abs=2)
+        else:
+            assert by_library == expected
+            assert by_pillow == expected
+
+    @pytest.mark.parametrize("orientation", [0, 9, 77, "upright"])
+    def test_broken_metadata_does_not_matter(
+        self, engine: Liveness, expected: Result, rgb: Array, orientation: Any
+    ) -> None:
+        image = Image.fromarray(rgb)
+        image.getexif()[0x0112] = orientation
+        assert engine.check(image) == expected
+
+    def test_a_damaged_file_is_unreadable(self, engine: Liveness) -> None:
+        image = Image.open(io.BytesIO(ENCODED[: len(ENCODED) // 2]))
+        with pytest.raises(liveness.ImageError, match="PIL cannot decode"):
+            engine.check(image)
+
+    def test_an_absurd_size_is_refused_before_it_is_decoded(self, engine: Liveness) -> None:
+        image = Image.open(io.BytesIO(png(np.zeros((1, 20_000), np.uint8))))
+        with pytest.raises(liveness.ImageError, match="20000 x 1 "):
+            engine.check(image)
+
+
+class TestPixels:
+    def test_formats(self, engine: Liveness, expected: Result, rgb: Array) -> None:
+        assert expected == engine.check_pixels(rgb, format="RGB", width=512, height=512)
+        assert expected == engine.check_pixels(
+            rgb[..., ::-1].tobytes(), format="BGR", width=512, height=512
+        )
+        grey = np.asarray(Image.fromarray(rgb).convert("L"))
+        chroma = np.full((256, 512), 128, np.uint8)
+        by_luma = engine.check(grey)
+        for format_ in ("NV12", "NV21", "I420"):
+            frame = np.vstack([grey, chroma])
+            assert by_luma == engine.check_pixels(frame, format=format_, width=512, height=512)
+
+    @pytest.mark.parametrize("orientation", range(1, 9))
+    def test_orientation_and_stride(
+        self, engine: Liveness, expected: Result, rgb: Array, orientation: int
+    ) -> None:
+        image = stored(rgb, orientation)
+        rows = np.zeros((512, 512 * 3 + 13), np.uint8)
+        rows[:, : 512 * 3] = image.reshape(512, -1)
+        for data in (rows.tobytes(), bytearray(rows.tobytes()), memoryview(rows), rows):  # type: ignore[arg-type]
+            pixels = Pixels(data, "RGB", 512, 512, stride=512 * 3 + 13, orientation=orientation)
+            assert engine.check(pixels) == expected
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"width": 513},
+            {"height": 513},
+            {"width": 0},
+            {"height": -1},
+            {"width": 2**32 + 512},
+            {"stride": 1},
+            {"stride": 2**64},
+            {"stride": -1536},
+            {"orientation": 9},
+            {"orientation": 2**32 + 1},
+            {"format": "YUYV"},
+            {"format": "rgb"},
+            {"data": b""},
+            {"data": np.zeros((512, 512, 3), np.int16)},
+            {"data": np.zeros((512, 1024, 3), np.uint8)[:, ::2]},
+        ],
+        ids=str,
+    )
+    def test_impossible_layouts_are_refused(
+        self, engine: Liveness, rgb: Array, change: dict[str, Any]
+    ) -> None:
+        layout = {"data": rgb, "format": "RGB", "width": 512, "height": 512, **change}
+        with pytest.raises(liveness.RequestError):
+            engine.check(Pixels(**layout))
+
+    def test_a_number_must_be_whole(self, engine: Liveness, rgb: Array) -> None:
+        with pytest.raises(TypeError):
+            engine.check_pixels(rgb, format="RGB", width=512.0, height=512)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("source", [None, 42, 3.14, [ENCODED], {"image": ENCODED}, object()])
+def test_what_is_no_source_is_a_type_error(engine: Liveness, source: Any) -> None:
+    with pytest.raises(TypeError, match="cannot check a"):
+        engine.check(source)
+
+
+def test_text_mode_files_are_a_type_error(engine: Liveness) -> None:
+    with pytest.raises(TypeError, match="binary"):
+        engine.check(io.StringIO("no image"))  # type: ignore[arg-type]
+
+
+def test_a_path_with_a_nul_names_no_other_file(engine: Liveness) -> None:
+    for path in (f"{PORTRAIT}\0.png", Path(f"{PORTRAIT}\0")):
+        with pytest.raises(liveness.RequestError, match="NUL"):
+            engine.check(path)
+
+
+def test_a_stream_without_end_is_too_large(engine: Liveness) -> None:
+    with open("/dev/zero", "rb") as endless, pytest.raises(liveness.TooLargeError):
+        engine.check(endless)
+    small = 1000
+    with Liveness(max_file_bytes=small) as strict:
+        stream = io.BytesIO(ENCODED)
+        with pytest.raises(liveness.TooLargeError):
+            strict.check(stream)
+        assert stream.tell() == small + 1
+
+
+def test_a_stream_that_cannot_be_read_is_unreadable(engine: Liveness) -> None:
+    class Broken(io.RawIOBase):
+        def read(self, _size: int = -1, /) -> bytes:
+            raise OSError("the network is down")
+
+    with pytest.raises(liveness.ImageError, match="the network is down") as raised:
+        engine.check(Broken())
+    assert isinstance(raised.value.__cause__, OSError)
+
+
+def test_json_is_the_librarys(engine: Liveness, two_people: Array) -> None:
+    """With details and without, from the call and from the result."""
+    result = engine.check(PORTRAIT)
+    plain = engine.check_json(PORTRAIT)
+    assert plain == result.to_json()
+    assert plain.startswith('{"success":true,"result":{"liveness":true,"score":0.')
+    assert plain.endswith("}}")
+    assert result.to_json(details=True).startswith(plain[:-1] + ',"details":{')
+    with pytest.raises(liveness.FaceCountError) as raised:
+        engine.check(two_people)
+    assert raised.value.to_json(details=True) == engine.check_json(two_people, details=True)
+    assert raised.value.to_json() == engine.check_json(two_people)
+
+
+def test_json_of_a_source_that_never_reached_the_library(engine: Liveness) -> None:
+    assert engine.check_json(np.zeros((8, 8, 3))) == (  # type: ignore[arg-type]
+        '{"success":false,"error_code":"004",'
+        '"error_message":"Request is not in the correct format."}'
+    )
+    detailed = engine.check_json(np.zeros((8, 8, 3)), details=True)  # type: ignore[arg-type]
+    assert detailed.endswith(
+        ',"details":{"reason":"the array\'s dtype is float64; '
+        'give uint8 with values from 0 to 255"}}'
+    )

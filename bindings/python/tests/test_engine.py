@@ -1,0 +1,363 @@
+"""Options, and the life of an engine: closing, threads, processes, memory."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import multiprocessing
+import os
+import pickle
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import liveness
+from conftest import PORTRAIT, Array, png
+from liveness import Liveness, Result
+
+
+def run_python(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Another interpreter runs the program; it must not hang."""
+    return subprocess.run(
+        [sys.executable, "-X", "dev", "-c", textwrap.dedent(program), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+class TestOptions:
+    def test_each_has_its_effect(
+        self, engine: Liveness, rgb: Array, portrait: Path, expected: Result
+    ) -> None:
+        probability = expected.details.live_probability
+        with Liveness(threshold=(1 + probability) / 2) as other:
+            result = other.check(portrait)
+            assert result.liveness is False
+            assert result.details.threshold > probability
+        with Liveness(mask_threshold=1e-6) as other, pytest.raises(liveness.FaceMaskError):
+            other.check(portrait)
+        companion = np.full((512, 800, 3), 120, np.uint8)
+        companion[:, :512] = rgb
+        companion[200:456, 530:786] = np.asarray(Image.fromarray(rgb).resize((256, 256)))
+        with pytest.raises(liveness.FaceCountError):
+            engine.check(companion)
+        with Liveness(second_face_ratio=0.9) as other:
+            assert other.check(companion).details.faces == 1
+        with Liveness(max_file_bytes=1000) as other, pytest.raises(liveness.TooLargeError):
+            other.check(portrait)
+        for limit in ({"max_pixels": 512 * 512 - 1}, {"max_side": 511}):
+            with Liveness(**limit) as other:  # type: ignore[arg-type]
+                for source in (portrait, rgb):
+                    with pytest.raises(liveness.ImageError):
+                        other.check(source)
+
+    @pytest.mark.parametrize(
+        "option",
+        [
+            {"threshold": 0},
+            {"threshold": 0.0},
+            {"threshold": -0.0},
+            {"threshold": 1e-60},
+            {"threshold": 1.0},
+            {"threshold": -0.1},
+            {"threshold": float("nan")},
+            {"mask_threshold": 0},
+            {"mask_threshold": 1.5},
+            {"second_face_ratio": 0},
+            {"second_face_ratio": 1.01},
+            {"max_file_bytes": 0},
+            {"max_file_bytes": -1},
+            {"max_file_bytes": 2**64},
+            {"max_pixels": 0},
+            {"max_pixels": 2**64},
+            {"max_side": 0},
+            {"max_side": 2**32},
+            {"models": "a\0b"},
+            {"onnxruntime": "a\0b"},
+        ],
+        ids=str,
+    )
+    def test_out_of_range(self, option: dict[str, Any]) -> None:
+        """Above all, a 0 of the caller is never taken for the C interface's "default"."""
+        with pytest.raises(liveness.RequestError):
+            Liveness(**option)
+
+    @pytest.mark.parametrize(
+        "option",
+        [
+            {"threshold": "0.5"},
+            {"max_side": 1.5},
+            {"max_pixels": "9"},
+            {"models": 1},
+            {"unknown": 1},
+        ],
+        ids=str,
+    )
+    def test_wrong_types(self, option: dict[str, Any]) -> None:
+        with pytest.raises(TypeError):
+            Liveness(**option)
+
+    def test_they_are_keywords_only(self) -> None:
+        with pytest.raises(TypeError):
+            Liveness(0.5)  # type: ignore[call-arg]
+
+    def test_models_from_a_folder(self) -> None:
+        folder = PORTRAIT.parents[2] / "models"
+        with Liveness(models=folder) as engine:
+            assert engine.info().files
+
+    def test_engines_with_different_options_coexist(self, portrait: Path) -> None:
+        with Liveness(threshold=0.01) as lenient, Liveness(threshold=0.9999) as strict:
+            assert lenient.check(portrait).liveness is True
+            assert strict.check(portrait).liveness is False
+
+
+class TestClosing:
+    def test_use_after_close_raises(self, portrait: Path) -> None:
+        engine = Liveness()
+        assert not engine.closed
+        engine.close()
+        engine.close()
+        assert engine.closed
+        uses = [
+            lambda: engine.check(portrait),
+            lambda: engine.check_json(portrait),
+            lambda: engine.check_many([portrait]),
+            lambda: engine.check_base64("AAAA"),
+            lambda: engine.check_pixels(b"\0", format="GRAY", width=1, height=1),
+            engine.info,
+            engine.__enter__,
+        ]
+        for use in uses:
+            with pytest.raises(ValueError, match="closed"):
+                use()
+        assert "closed" in repr(engine)
+
+    def test_a_context_closes_on_errors_too(self) -> None:
+        with pytest.raises(ZeroDivisionError), Liveness() as engine:
+            raise ZeroDivisionError
+        assert engine.closed
+
+    def test_closing_while_others_check(self, portrait: Path) -> None:
+        """Running checks finish, later ones raise; nothing is used after it was freed."""
+        data = portrait.read_bytes()
+        for _ in range(5):
+            engine = Liveness()
+            started = threading.Barrier(5)
+
+            def work(engine: Liveness = engine, started: threading.Barrier = started) -> int:
+                started.wait()
+                for done in range(1000):
+                    try:
+                        assert engine.check(data).liveness
+                    except ValueError:
+                        return done
+                raise AssertionError("it was never closed")
+
+            with ThreadPoolExecutor(4) as pool:
+                running = [pool.submit(work) for _ in range(4)]
+                started.wait()
+                time.sleep(0.05)
+                engine.close()
+                for future in running:
+                    future.result(60)
+            assert engine._handle == 0
+
+    def test_forgetting_to_close_is_warned_of(self) -> None:
+        engine = Liveness()
+        with pytest.warns(ResourceWarning, match="unclosed"):
+            del engine
+
+    def test_an_engine_that_was_not_made_needs_no_closing(self) -> None:
+        done = run_python("""
+            import liveness
+            try:
+                liveness.Liveness(threshold=7)
+            except liveness.RequestError:
+                pass
+            try:
+                liveness.Liveness(unknown=7)
+            except TypeError:
+                pass
+        """)
+        assert (done.returncode, done.stderr) == (0, "")
+
+    def test_it_cannot_be_copied(self, engine: Liveness) -> None:
+        for attempt in (copy.copy, copy.deepcopy, pickle.dumps):
+            with pytest.raises(TypeError, match="cannot be copied"):
+                attempt(engine)
+
+
+class TestThreads:
+    def test_answers_do_not_depend_on_other_threads(
+        self, engine: Liveness, portrait: Path, expected: Result, two_people: Array
+    ) -> None:
+        def work(number: int) -> None:
+            for _ in range(5):
+                if number % 2:
+                    assert engine.check(portrait) == expected
+                else:
+                    with pytest.raises(liveness.FaceCountError) as raised:
+                        engine.check(two_people)
+                    # The reason is that of this thread's call.
+                    assert "2 faces" in raised.value.reason
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(work, range(8)))
+
+    def test_checks_run_at_the_same_time(self, engine: Liveness, rgb: Array) -> None:
+        """Were the interpreter lock held, the library's own times could not add up to more than
+        what passes on the clock. However busy the machine, they do when checks overlap."""
+        large = png(rgb.repeat(4, axis=0).repeat(4, axis=1))
+        threads = 4
+        ready = threading.Barrier(threads + 1)
+
+        def work(_: int) -> float:
+            ready.wait()
+            return sum(engine.check(large).details.timings_ms.total for _ in range(4))
+
+        with ThreadPoolExecutor(threads) as pool:
+            running = [pool.submit(work, number) for number in range(threads)]
+            ready.wait()
+            start = time.perf_counter()
+            inside = sum(future.result() for future in running)
+            passed = (time.perf_counter() - start) * 1000
+        assert inside > 1.5 * passed
+
+    def test_python_goes_on_during_a_check(self, engine: Liveness, rgb: Array) -> None:
+        """A thread that counts is not stopped while the library works for long."""
+        large = png(rgb.repeat(8, axis=0).repeat(8, axis=1))
+        stop = threading.Event()
+        count = 0
+
+        def counter() -> None:
+            nonlocal count
+            while not stop.is_set():
+                count += 1
+                time.sleep(0.001)
+
+        thread = threading.Thread(target=counter)
+        thread.start()
+        try:
+            before = count
+            result = engine.check(large)
+            during = count - before
+        finally:
+            stop.set()
+            thread.join()
+        # Each step needs the lock anew, so a held one allows for no more than one or two.
+        assert during >= 5, f"{during} steps in {result.details.timings_ms.total} ms"
+
+
+FORKING = """
+    import os, sys, liveness
+    engine = liveness.Liveness()
+    before = engine.check(sys.argv[1])
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            again = engine.check(sys.argv[1])
+            fresh = liveness.Liveness()
+            status = 0 if again == before == fresh.check(sys.argv[1]) else 2
+            fresh.close()
+            engine.close()
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert engine.check(sys.argv[1]) == before
+    engine.close()
+"""
+
+
+def check_in_a_new_process(path: str) -> str:
+    with Liveness() as engine:
+        return engine.check_json(path)
+
+
+class TestProcesses:
+    def test_an_engine_works_on_both_sides_of_a_fork(self, portrait: Path) -> None:
+        done = run_python(FORKING, str(portrait))
+        assert (done.returncode, done.stderr) == (0, "")
+
+    def test_a_fork_leaves_the_lock_free(self) -> None:
+        """Other threads take it all the time; a child never finds it taken."""
+        done = run_python(
+            """
+            import os, sys, threading, warnings, liveness
+            warnings.simplefilter("ignore", DeprecationWarning)
+            engine = liveness.Liveness()
+            stop = threading.Event()
+            def work():
+                while not stop.is_set():
+                    engine.closed or engine._free_if_unused()
+            threads = [threading.Thread(target=work) for _ in range(3)]
+            for thread in threads:
+                thread.start()
+            for _ in range(50):
+                child = os.fork()
+                if child == 0:
+                    engine.close()
+                    os._exit(0)
+                os.waitpid(child, 0)
+            stop.set()
+            for thread in threads:
+                thread.join()
+            engine.close()
+            """
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+
+    @pytest.mark.parametrize("method", ["spawn", "forkserver"])
+    def test_multiprocessing(self, engine: Liveness, portrait: Path, method: str) -> None:
+        with multiprocessing.get_context(method).Pool(2) as pool:
+            answers = pool.map(check_in_a_new_process, [str(portrait)] * 3)
+        assert answers == [engine.check_json(portrait)] * 3
+
+
+def resident() -> int:
+    """Bytes of this process in memory."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_memory_stays_the_same(engine: Liveness, rgb: Array, two_people: Array) -> None:
+    data = bytearray(png(rgb))
+
+    def round_() -> None:
+        assert engine.check(data).liveness
+        assert engine.check(rgb[:, ::-1]).score
+        assert engine.check_json(two_people, details=True)
+        with pytest.raises(liveness.ImageError):
+            engine.check(b"no image")
+
+    for _ in range(25):
+        round_()
+    gc.collect()
+    before = resident()
+    for _ in range(50):
+        round_()
+    gc.collect()
+    grown = resident() - before
+    # A leak of one picture a round would be 40 MB.
+    assert grown < 8 << 20, f"{grown / 1e6:.1f} MB"
+
+
+def test_engines_give_their_memory_back() -> None:
+    for _ in range(3):
+        Liveness().close()
+    before = resident()
+    for _ in range(20):
+        Liveness().close()
+    grown = resident() - before
+    assert grown < 16 << 20, f"{grown / 1e6:.1f} MB"

@@ -1,0 +1,142 @@
+"""Many images at once."""
+
+from __future__ import annotations
+
+import builtins
+import io
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import liveness
+from conftest import Array
+from liveness import FaceCountError, ImageError, Liveness, Result
+from liveness._order import in_order
+
+
+def test_answers_come_in_order(
+    engine: Liveness, portrait: Path, rgb: Array, two_people: Array, expected: Result
+) -> None:
+    sources: list[Any] = [portrait, "missing.png", rgb, two_people, b"", portrait.read_bytes()] * 4
+    for workers in (None, 1, 3, 50):
+        answers = engine.check_many(sources, workers=workers)
+        kinds = [Result, ImageError, Result, FaceCountError, ImageError, Result] * 4
+        assert [type(answer) for answer in answers] == kinds
+        assert all(answer == expected for answer in answers if isinstance(answer, Result))
+
+
+def test_nothing_is_fine(engine: Liveness) -> None:
+    assert engine.check_many([]) == []
+
+
+def test_sources_may_be_made_on_the_way(engine: Liveness, rgb: Array, expected: Result) -> None:
+    bgr = rgb[..., ::-1]
+    assert engine.check_many((bgr for _ in range(5)), order="BGR") == [expected] * 5
+
+
+def test_only_a_few_are_taken_ahead() -> None:
+    taken = 0
+
+    def items() -> Iterator[int]:
+        nonlocal taken
+        for number in range(1000):
+            taken = number
+            yield number
+
+    for number in in_order(lambda number: number, items(), 2):
+        assert taken - number <= 8
+    assert taken == 999
+
+
+def test_results_come_while_others_are_worked_on() -> None:
+    """The first answer does not wait for the last."""
+    release = threading.Event()
+
+    def work(number: int) -> int:
+        if number:
+            assert release.wait(60)
+        return number
+
+    answers = in_order(work, range(3), 3)
+    assert next(answers) == 0
+    release.set()
+    assert list(answers) == [1, 2]
+
+
+def test_an_error_of_the_caller_ends_it(engine: Liveness, portrait: Path) -> None:
+    with pytest.raises(TypeError, match="cannot check a"):
+        engine.check_many([portrait, 42])  # type: ignore[list-item]
+    with pytest.raises(ValueError, match="workers"):
+        engine.check_many([portrait], workers=0)
+
+
+def test_an_interrupt_ends_it() -> None:
+    done = 0
+
+    def work(_: int) -> None:
+        nonlocal done
+        done += 1
+        time.sleep(0.01)
+
+    def items() -> Iterator[int]:
+        yield from range(8)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(in_order(work, items(), 3))
+    assert done < 8
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("stream", "wanted", "shown"),
+    [
+        (Terminal(), None, True),
+        (Terminal(), False, False),
+        (io.StringIO(), None, False),
+        (io.StringIO(), True, True),
+    ],
+)
+def test_progress(
+    engine: Liveness,
+    portrait: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stream: io.StringIO,
+    wanted: bool | None,
+    shown: bool,
+) -> None:
+    monkeypatch.setattr(sys, "stderr", stream)
+    engine.check_many([portrait] * 3, progress=wanted)
+    assert ("3/3" in stream.getvalue()) == shown
+
+
+def test_progress_without_tqdm(
+    engine: Liveness, portrait: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = builtins.__import__
+
+    def without_tqdm(name: str, *arguments: Any, **keywords: Any) -> Any:
+        if name == "tqdm":
+            raise ImportError(name)
+        return real(name, *arguments, **keywords)
+
+    monkeypatch.setattr(builtins, "__import__", without_tqdm)
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    assert len(engine.check_many([portrait])) == 1
+    with pytest.raises(ImportError, match=r"liveness\[progress\]"):
+        engine.check_many([portrait], progress=True)
+
+
+def test_errors_do_not_keep_the_images(engine: Liveness) -> None:
+    (error,) = engine.check_many([b"no image"])
+    assert isinstance(error, liveness.ImageError)
+    assert error.__traceback__ is None

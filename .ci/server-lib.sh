@@ -32,14 +32,12 @@ free_port() {
   python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
 
-# Starts a server with the key in $key on 127.0.0.1:PORT; it ends with the script.
+# Starts a server with the key in $key; it ends with the script.
 servers=()
-start_server() { # PORT [NAME=VALUE ...]
-  local port=$1
-  shift
-  env LIVENESS_API_KEYS="$key" LIVENESS_LOG=warn "$@" target/release/liveness-server --address "127.0.0.1:$port" &
+start_server() { # ADDRESS
+  LIVENESS_API_KEYS=$key LIVENESS_LOG=warn target/release/liveness-server --address "$1" >/dev/null &
   servers+=("$!")
-  wait_for "http://127.0.0.1:$port/readyz"
+  wait_for "http://$1/readyz"
 }
 
 stop_servers() {
@@ -49,5 +47,11 @@ stop_servers() {
 }
 
 wait_for() { # URL
-  curl --silent --fail --output /dev/null --retry 100 --retry-delay 0 --retry-max-time 30 --retry-all-errors "$1"
+  local attempt
+  for attempt in {1..300}; do
+    curl --silent --fail --output /dev/null "$1" && return
+    sleep 0.1
+  done
+  echo "$1 does not answer" >&2
+  return 1
 }

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from conftest import PORTRAIT, REPOSITORY, Array, png
+from liveness import Liveness
 
 
 @pytest.fixture(scope="module")
@@ -75,15 +76,24 @@ def test_details_and_tables(folder: Path) -> None:
     assert rows[3].endswith(",2,several_faces")
 
 
-def test_it_prints_what_the_rust_example_prints(folder: Path) -> None:
-    """Where cargo has built it."""
-    program = REPOSITORY / "target" / "release" / "examples" / "check"
-    if not program.is_file():
-        pytest.skip(f"{program} is not built")
+@pytest.fixture(scope="module")
+def rust_example(engine: Liveness) -> Path:
+    """The example program `check`, where cargo has built it with the same networks."""
+    target = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target"))
+    for profile in ("debug", "release"):
+        program = target / profile / "examples" / "check"
+        if program.is_file():
+            done = subprocess.run([program, "--details", PORTRAIT], capture_output=True, check=True)
+            if json.loads(done.stdout)["details"]["models"] == engine.info().models:
+                return program
+    pytest.skip("the example check is not built, or with other networks")
+
+
+def test_it_prints_what_the_rust_example_prints(folder: Path, rust_example: Path) -> None:
     choices: list[list[str]] = [[], ["--csv"], ["--csv", "--details"]]
     for options in choices:
         arguments: list[str | Path] = [*options, "/nonexistent.jpg", PORTRAIT, folder, folder / "b"]
-        theirs = subprocess.run([program, *arguments], capture_output=True, check=False)
+        theirs = subprocess.run([rust_example, *arguments], capture_output=True, check=False)
         ours = run(*arguments)
         assert (ours.stdout, ours.returncode) == (theirs.stdout, theirs.returncode)
         assert ours.stderr == theirs.stderr

@@ -261,7 +261,9 @@ class TestThreads:
 
 
 FORKING = """
-    import os, sys, liveness
+    import os, sys, warnings, liveness
+    # Since 3.12 Python warns of threads, the library's own too; the library is made for this.
+    warnings.simplefilter("ignore", DeprecationWarning)
     engine = liveness.Liveness()
     before = engine.check(sys.argv[1])
     child = os.fork()

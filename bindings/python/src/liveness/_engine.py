@@ -32,7 +32,8 @@ _DEFAULT_MAX_SIDE = 16_384
 
 # Guards the count of running checks of every engine. One lock for all, held for an instant only,
 # so that a fork can be kept from happening while a thread that the child will not have holds it.
-_lock = threading.Lock()
+# Reentrant, because the garbage collector may end a forgotten engine at any place.
+_lock = threading.RLock()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
         before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
@@ -53,6 +54,9 @@ class Liveness:
     Where there is no verdict, a check raises a subclass of :class:`LivenessError`. An attack is a
     result with ``liveness`` False.
     """
+
+    _open = False
+    """Also of an engine whose making failed."""
 
     def __init__(
         self,
@@ -114,8 +118,6 @@ class Liveness:
         self._handle = handle.value or 0
         self._open = True
 
-    _open = False
-
     def check(self, source: Source, *, order: Order = "RGB") -> Result:
         """Says whether the person in an image is live.
 
@@ -165,7 +167,9 @@ class Liveness:
         The text is exactly what the library made, so a server can send it as it is.
         """
         try:
-            _, answer, _ = self._ask(source, order, details)
+            status, answer, reason = self._ask(source, order, details)
+            if not answer:
+                raise _answers.error(status, reason or "the library had no memory for its answer")
         except LivenessError as error:
             return error.to_json(details=details)
         return contract_json(answer, details)

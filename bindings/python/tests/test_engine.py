@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import gc
+import importlib.util
 import multiprocessing
 import os
 import pickle
@@ -116,6 +117,28 @@ class TestOptions:
         folder = PORTRAIT.parents[2] / "models"
         with Liveness(models=folder) as engine:
             assert engine.info().files
+
+    def test_onnxruntime(self, portrait: Path, expected: Result) -> None:
+        """In a process of its own, because one can load a single ONNX Runtime only."""
+        package = importlib.util.find_spec("onnxruntime")
+        assert package
+        assert package.submodule_search_locations
+        folder = Path(package.submodule_search_locations[0], "capi")
+        (runtime,) = folder.glob("libonnxruntime.so.*")
+        done = run_python(
+            """
+            import sys, liveness
+            with liveness.Liveness(onnxruntime=sys.argv[1]) as engine:
+                result = engine.check(sys.argv[2])
+                print(engine.info().engine, result.liveness, result.details.live_probability)
+            """,
+            str(runtime),
+            str(portrait),
+        )
+        assert done.returncode == 0, done.stderr
+        name, _, liveness_, probability = done.stdout.split()
+        assert (name, liveness_) == ("onnxruntime", "True")
+        assert float(probability) == pytest.approx(expected.details.live_probability, abs=1e-3)
 
     def test_engines_with_different_options_coexist(self, portrait: Path) -> None:
         with Liveness(threshold=0.01) as lenient, Liveness(threshold=0.9999) as strict:

@@ -541,8 +541,8 @@ test("pictures of the page for the README", async () => {
   const folder = process.env.LIVENESS_SCREENSHOTS ?? path.join(ROOT, "target/screenshots");
   await mkdir(folder, { recursive: true });
   const shots = [
-    ["page-live.jpg", picture.portrait, "live", { colorScheme: "light", viewport: { width: 1280, height: 1180 } }],
-    ["page-attack.jpg", picture.replay, "attack", { ...PHONE, colorScheme: "dark", viewport: { width: 390, height: 1320 } }],
+    ["page-live.jpg", picture.portrait, "live", { colorScheme: "light", viewport: { width: 1280, height: 1162 } }],
+    ["page-attack.jpg", picture.replay, "attack", { ...PHONE, colorScheme: "dark", viewport: { width: 390, height: 1404 } }],
   ];
   for (const [name, file, expected, options] of shots) {
     const page = await visit({ ...options, deviceScaleFactor: 1.5, reducedMotion: "reduce" });

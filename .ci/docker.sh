@@ -36,6 +36,7 @@ proxied() { # HTTP status and body on one line
 }
 
 expect() { # PATTERN TEXT
+  # shellcheck disable=SC2053 # a pattern it is
   [[ $2 == $1 ]] && return
   echo "expected $1, got ${2:0:300}" >&2
   return 1
@@ -47,7 +48,7 @@ answered() { # ADDRESS: requests that this server has answered
 
 proxy() {
   local work=$PWD/target/docker/proxy inputs=target/conformance/inputs replicas=(127.0.0.2:8080 127.0.0.3:8080)
-  key=proxy-test-key
+  local key=proxy-test-key
   ip link set lo up
   rm -rf "$work" && mkdir -p "$work"
   trap 'kill $(jobs -p) 2>/dev/null; rm -rf /tmp/nginx-{body,proxy,fastcgi,uwsgi,scgi}' EXIT
@@ -55,7 +56,7 @@ proxy() {
   printf '%s liveness\n' 127.0.0.2 127.0.0.3 >"$work/hosts"
   dnsmasq --keep-in-foreground --conf-file=/dev/null --no-resolv --no-hosts --addn-hosts="$work/hosts" \
     --listen-address=127.0.0.11 --bind-interfaces --pid-file= 2>"$work/dns.log" &
-  for replica in "${replicas[@]}"; do start_server "$replica"; done
+  for replica in "${replicas[@]}"; do start_server "$replica" "$key"; done
   nginx -t -q -c "$PWD/examples/server/docker/nginx.conf"
   nginx -c "$PWD/examples/server/docker/nginx.conf" -g 'daemon off;' >"$work/access.log" 2>"$work/error.log" &
   wait_for http://127.0.0.1:8000/readyz

@@ -159,7 +159,8 @@ def serve(image: Stage, key: str) -> None:
     mount("-o", "remount,ro", str(image.root))
     # The port of the image may be taken here.
     address = f"127.0.0.1:{free_port()}"
-    env = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", **image.env, "LIVENESS_API_KEYS": key, "LIVENESS_ADDRESS": address}
+    path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    env = {"PATH": path, **image.env, "LIVENESS_API_KEYS": key, "LIVENESS_ADDRESS": address}
 
     def healthy() -> bool:
         return subprocess.run(image.command(image.healthcheck), env=env, stderr=subprocess.DEVNULL).returncode == 0
@@ -193,8 +194,10 @@ def pairs(values: list[str]) -> dict[str, str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, required=True, help="where the stages are laid; must not exist")
-    parser.add_argument("--cache", action="append", default=[], metavar="TARGET=FOLDER", help="folder for a cache mount")
-    parser.add_argument("--instead", nargs=2, metavar=("TEXT", "TEXT"), help="a shorter command for one that the file must contain")
+    parser.add_argument("--cache", action="append", default=[], metavar="TARGET=FOLDER",
+                        help="folder for a cache mount")
+    parser.add_argument("--instead", nargs=2, metavar=("TEXT", "TEXT"),
+                        help="a shorter command for one that the file must contain")
     arguments = parser.parse_args()
     text = (ROOT / "Dockerfile").read_text()
     if arguments.instead:

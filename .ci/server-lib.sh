@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # For the scripts around the HTTP server: sourced, from the root of the repository.
 
 # Installs Debian packages that are not there yet.
@@ -32,10 +33,9 @@ free_port() {
   python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
 
-# Starts a server with the key in $key; it ends with the script.
 servers=()
-start_server() { # ADDRESS
-  LIVENESS_API_KEYS=$key LIVENESS_LOG=warn target/release/liveness-server --address "$1" >/dev/null &
+start_server() { # ADDRESS KEY
+  LIVENESS_API_KEYS=$2 LIVENESS_LOG=warn target/release/liveness-server --address "$1" >/dev/null &
   servers+=("$!")
   wait_for "http://$1/readyz"
 }
@@ -47,8 +47,7 @@ stop_servers() {
 }
 
 wait_for() { # URL
-  local attempt
-  for attempt in {1..300}; do
+  for _ in {1..300}; do
     curl --silent --fail --output /dev/null "$1" && return
     sleep 0.1
   done

@@ -501,9 +501,16 @@ describe("for everybody", () => {
       await check(page, file);
       await assertFits(file);
     }
-    const top = await page.locator("#answer").evaluate((answer) => answer.getBoundingClientRect().top);
-    assert.ok(top < 640, "the answer is scrolled into view");
   });
+
+  for (const [screen, options] of Object.entries({ phone: PHONE, "low screen": { viewport: { width: 1280, height: 600 } } })) {
+    test(`the verdict comes into view on a ${screen}`, async () => {
+      const page = await visit({ ...options, reducedMotion: "reduce" });
+      await check(page, picture.print);
+      const { top, bottom } = await page.locator(".verdict").evaluate((verdict) => verdict.getBoundingClientRect().toJSON());
+      assert.ok(top >= 0 && bottom <= options.viewport.height, `${top} to ${bottom}`);
+    });
+  }
 
   test("targets of a finger are large enough", async () => {
     const page = await visit(PHONE);

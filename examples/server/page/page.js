@@ -344,6 +344,7 @@ async function check() {
   storeKey();
   clearAnswer();
   setState("busy");
+  $("idle-text").textContent = "Checking …";
   announce("Checking the photograph.");
   request = new AbortController();
   const { signal } = request;
@@ -496,10 +497,10 @@ function showProblem({ kicker, title, summary, cure, notes = [] }) {
   show("cure", true);
 }
 
-/** On a phone the answer lies below the fold. */
+/** Brings the verdict into view where it is not: on a phone it lies below the button, on a low screen above. */
 function reveal() {
-  const top = $("answer").getBoundingClientRect().top;
-  if (top < window.innerHeight * 0.4 || document.activeElement === $("key")) return;
+  const { top } = $("answer").getBoundingClientRect();
+  if ((top >= 0 && top < window.innerHeight * 0.4) || document.activeElement === $("key")) return;
   const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
   $("answer").scrollIntoView({ behavior: still ? "auto" : "smooth", block: "start" });
 }

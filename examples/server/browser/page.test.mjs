@@ -102,6 +102,29 @@ function assertAtTheFace({ box, points }) {
   assert.ok(rightEye[0] < leftEye[0], "the subject's right eye is on the left of the picture");
 }
 
+/** What the preview of a file looks like, as base64 of a PNG. */
+async function shown(page, file) {
+  await choose(page, file);
+  await page.waitForSelector("#file:has-text('pixels')");
+  return (await page.locator("#preview").screenshot()).toString("base64");
+}
+
+/** Mean difference of two pictures per channel, 0..255. */
+function difference(page, ...pictures) {
+  return page.evaluate(async (pictures) => {
+    const side = 32;
+    const [one, other] = await Promise.all(
+      pictures.map(async (picture) => {
+        const bytes = Uint8Array.from(atob(picture), (c) => c.charCodeAt(0));
+        const context = new OffscreenCanvas(side, side).getContext("2d");
+        context.drawImage(await createImageBitmap(new Blob([bytes])), 0, 0, side, side);
+        return context.getImageData(0, 0, side, side).data;
+      }),
+    );
+    return one.reduce((sum, value, at) => sum + Math.abs(value - other[at]), 0) / one.length;
+  }, pictures);
+}
+
 describe("verdicts", () => {
   test("a live portrait is live, and its face is marked", async () => {
     const page = await visit();
@@ -130,6 +153,9 @@ describe("verdicts", () => {
 
   test("a picture turned by EXIF is shown upright, the box at the face", async () => {
     const page = await visit();
+    const upright = await shown(page, picture.jpeg);
+    const turned = await shown(page, picture.rotated);
+    assert.ok((await difference(page, upright, turned)) < 8);
     assert.notEqual(await check(page, picture.rotated), "error");
     assertAtTheFace(await drawnFace(page));
   });

@@ -242,6 +242,19 @@ describe("errors", () => {
     assert.equal(await check(page, picture.jpeg), "error");
     assert.equal(await text(page, "title"), "The server cannot be reached");
   });
+
+  test("a server that does not answer in a minute is no verdict", async () => {
+    const page = await visit();
+    await page.clock.install();
+    await page.route("**/liveness/", () => {});
+    await page.fill("#key", KEY);
+    await choose(page, picture.jpeg);
+    await page.click("#check");
+    await page.waitForSelector('body[data-state="busy"]');
+    await page.clock.fastForward(61_000);
+    await settled(page);
+    assert.equal(await text(page, "title"), "The server did not answer in time");
+  });
 });
 
 function answerWith(page, answer) {

@@ -120,7 +120,9 @@ const endpoint = new URL("liveness/", document.baseURI).href;
 
 /** The photograph that is shown: its file, a name, and the address of its preview. */
 let photo = null;
+/** What the camera sees, while it is on. */
 let stream = null;
+/** The request whose answer is waited for or shown. */
 let request = null;
 let answerText = "";
 
@@ -259,10 +261,13 @@ async function openCamera() {
   show("camera-failed", false);
   try {
     if (!navigator.mediaDevices?.getUserMedia) throw new DOMException("", "insecure");
+    const chosen = photo;
     stream = await navigator.mediaDevices.getUserMedia({
       audio: false,
       video: { facingMode: "user", width: { ideal: 1920 }, height: { ideal: 1080 } },
     });
+    // While the browser asked for permission, a photograph may have come another way.
+    if (photo !== chosen) return closeCamera();
     await showCamera();
   } catch (error) {
     closeCamera();
@@ -346,13 +351,16 @@ async function check() {
   setState("busy");
   $("idle-text").textContent = "Checking …";
   announce("Checking the photograph.");
-  request = new AbortController();
-  const { signal } = request;
+  const asked = new AbortController();
+  request = asked;
+  const timer = setTimeout(() => asked.abort(new DOMException("", "TimeoutError")), PATIENCE);
   try {
-    const answer = await ask(photo, key, AbortSignal.any([signal, AbortSignal.timeout(PATIENCE)]));
-    if (!signal.aborted) showAnswer(answer);
+    const answer = await ask(photo, key, asked.signal);
+    if (request === asked) showAnswer(answer);
   } catch (error) {
-    if (!signal.aborted) showSilence(error);
+    if (request === asked) showSilence(error);
+  } finally {
+    clearTimeout(timer);
   }
 }
 
@@ -381,6 +389,7 @@ async function ask({ file, name }, key, signal) {
 
 function clearAnswer() {
   request?.abort();
+  request = null;
   answerText = "";
   setState(photo ? "ready" : "idle");
   show("outcome", false);

@@ -59,7 +59,7 @@ proxy() {
   for replica in "${replicas[@]}"; do start_server "$replica" "$key"; done
   nginx -t -q -c "$PWD/examples/server/docker/nginx.conf"
   nginx -c "$PWD/examples/server/docker/nginx.conf" -g 'daemon off;' >"$work/access.log" 2>"$work/error.log" &
-  wait_for http://127.0.0.1:8000/readyz
+  wait_for http://127.0.0.1:8000/healthz
 
   local header="X-API-Key: $key" portrait=image=@tests/fixtures/astronaut.png
   expect '*"liveness":true*200' "$(proxied -H "$header" -F "$portrait")"
@@ -69,7 +69,9 @@ proxy() {
   expect '*"003"*413' "$(proxied -H "$header" -F "image=@$inputs/too-large.png")"
   truncate --size 50M "$work/huge.bin"
   expect '{"success":false,"error_code":"003"*413' "$(proxied -H "$header" -F "image=@$work/huge.bin")"
-  expect '*"error_code":"004"*404' "$(curl --silent --write-out ' %{http_code}' http://127.0.0.1:8000/metrics)"
+  for inside in metrics readyz; do
+    expect '*"error_code":"004"*404' "$(curl --silent --write-out ' %{http_code}' "http://127.0.0.1:8000/$inside")"
+  done
 
   for _ in {1..10}; do proxied -H "$header" -F "$portrait" >/dev/null; done
   for replica in "${replicas[@]}"; do

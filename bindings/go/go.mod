@@ -1,0 +1,3 @@
+module liveness.example/liveness
+
+go 1.25

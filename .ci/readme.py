@@ -15,7 +15,7 @@ snippet activates is there for the next. What a snippet is, follows from its lan
   decimal point, digests and API keys may differ, because networks are retrained.
 - everything else: json must be valid, the rest is not looked at.
 
-What the snippets leave behind is removed in the end, target/ apart.
+A section stands for itself: what its snippets leave behind is removed after it, target/ apart.
 """
 
 from __future__ import annotations
@@ -123,7 +123,6 @@ def name_sources(section: Section) -> None:
 
 def script(section: Section) -> str:
     """What the session runs; the output of each snippet goes to a file of its own."""
-    name_sources(section)
     parts = [PREAMBLE]
     for snippet in section.snippets:
         command = None
@@ -141,6 +140,12 @@ set -euo pipefail
 exec </dev/null
 trap 'status=$?; [[ $status == 0 ]] || echo "$snippet" >&3' EXIT
 
+# An answer that is an error fails.
+curl() {
+  command curl --silent --show-error --fail-with-body "$@"
+}
+export -f curl
+
 # Waits until the server has said how to reach it, and takes over the key that it made.
 await_server() { # LOG
   local patience=$((SECONDS + SERVER_PATIENCE)) said
@@ -153,7 +158,7 @@ await_server() { # LOG
   API_KEY=$(sed -n "s/.*X-API-Key: \([^']*\)'.*/\1/p" <<<"$said" | head -n 1)
   export API_KEY KEY=$API_KEY LIVENESS_API_KEY=$API_KEY
   echo "the line that the server prints: $said"
-  bash -euo pipefail -c "$said --silent --show-error --fail-with-body"
+  bash -euo pipefail -c "$said"
   echo
 }
 """.replace("SERVER_PATIENCE", str(SERVER_PATIENCE))
@@ -221,10 +226,9 @@ def run_source(snippet: Snippet) -> str:
     if snippet.language == "python":
         return f'"$(command -v python || command -v python3)" {quoted}'
     if snippet.language == "rust":
-        rust_crate(folder, snippet.text)
-        crate = shlex.quote(str(folder / "Cargo.toml"))
-        target = shlex.quote(str(TARGET))
-        return f"CARGO_TARGET_DIR={target} cargo run --quiet --manifest-path {crate}"
+        path = example(snippet)
+        path.write_text(rust_main(snippet.text))
+        return f"cargo run --quiet --example {path.stem}"
     if snippet.language == "go":
         return go_module(folder, source, snippet.text)
     compiler = "cc -std=c99" if snippet.language == "c" else "c++ -std=c++17"
@@ -235,19 +239,16 @@ def run_source(snippet: Snippet) -> str:
     return f"{compile_} {link} && {program} tests/fixtures/astronaut.png"
 
 
-def rust_crate(folder: Path, text: str) -> None:
-    """A crate that depends on the library, with its profiles, so that little is compiled anew."""
-    cargo = (ROOT / "Cargo.toml").read_text()
-    profiles = re.findall(r"^\[profile\.[^\]]+\]\n(?:(?!\[).*\n?)*", cargo, re.MULTILINE)
-    (folder / "Cargo.toml").write_text(
-        '[package]\nname = "readme"\nversion = "0.0.0"\nedition = "2024"\n\n[workspace]\n\n'
-        f'[dependencies]\nliveness = {{ path = "{ROOT}" }}\n\n' + "\n".join(profiles)
-    )
-    shutil.copy(ROOT / "Cargo.lock", folder)
-    if not re.search(r"\bfn main\b", text):
-        text = f"fn main() -> Result<(), Box<dyn std::error::Error>> {{\n{text}\nOk(())\n}}\n"
-    (folder / "src").mkdir()
-    (folder / "src" / "main.rs").write_text(text)
+def example(snippet: Snippet) -> Path:
+    """Where a snippet of Rust is an example of the crate, so that little is compiled anew."""
+    return ROOT / "examples" / f"readme_{snippet.line}.rs"
+
+
+def rust_main(text: str) -> str:
+    """A program; what rustdoc would run as it stands gets a main function, as there."""
+    if re.search(r"\bfn main\b", text):
+        return text
+    return f"fn main() -> Result<(), Box<dyn std::error::Error>> {{\n{text}\nOk(())\n}}\n"
 
 
 def go_module(folder: Path, source: Path, text: str) -> str:
@@ -270,6 +271,15 @@ def go_module(folder: Path, source: Path, text: str) -> str:
 
 def run(section: Section) -> bool:
     """Runs a section; true where all of it holds."""
+    name_sources(section)
+    made = left_behind(section)
+    try:
+        return check(section)
+    finally:
+        remove(made)
+
+
+def check(section: Section) -> bool:
     program = script(section)
     runnable = [s for s in section.snippets if s.language in SHELL or s.language in SOURCES]
     failed_at: int | None = None
@@ -387,17 +397,25 @@ def indent(text: str) -> str:
     return "\n".join(f"    {line}" for line in text.splitlines())
 
 
-def left_behind(chosen: list[Section]) -> set[Path]:
-    """The sources that a reader saves, and what compilers and venv are told to make."""
-    names = set()
-    for section in chosen:
-        name_sources(section)
-        for snippet in section.snippets:
-            if snippet.language in SHELL:
-                names.update(re.findall(r"(?:-o|-m venv) +([\w./-]+)", snippet.text))
-            elif snippet.language in SOURCES and snippet.name:
-                names.add(snippet.name)
-    return {ROOT / name for name in names}
+def left_behind(section: Section) -> set[Path]:
+    """What the reader saves, and what compilers and venv are told to make, and is not there yet."""
+    names: set[str] = set()
+    for snippet in section.snippets:
+        if snippet.language in SHELL:
+            names.update(re.findall(r"(?:-o|-m venv) +([\w./-]+)", snippet.text))
+        elif snippet.language in SOURCES and snippet.name:
+            names.add(snippet.name)
+    paths = {ROOT / Path(name).parts[0] for name in names}
+    paths.update(example(s) for s in section.snippets if s.language == "rust")
+    return {path for path in paths if not path.exists()}
+
+
+def remove(paths: set[Path]) -> None:
+    for path in paths:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def main() -> int:
@@ -420,16 +438,7 @@ def main() -> int:
         return 0
     shutil.rmtree(WORK, ignore_errors=True)
     WORK.mkdir(parents=True)
-    made = left_behind(chosen)
-    before = {path for path in made if path.exists()}
-    try:
-        outcomes = [run(section) for section in chosen]
-    finally:
-        for path in made - before:
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
+    outcomes = [run(section) for section in chosen]
     print(f"{sum(outcomes)} passed, {len(outcomes) - sum(outcomes)} failed")
     return 0 if outcomes and all(outcomes) else 1
 

@@ -91,9 +91,11 @@ def conformance(engine: liveness.Liveness) -> Conformance:
     for case in table["cases"]:
         case.setdefault("surfaces", table["surfaces"][case["send"]])
     lines = (json.loads(line) for line in answers.read_text().splitlines())
-    return Conformance(
-        folder / "inputs", table["cases"], {line["name"]: line["json"] for line in lines}
+    expected = {line["name"]: line["json"] for line in lines}
+    assert expected.keys() == {case["name"] for case in table["cases"]}, (
+        "target/conformance is older than the table; `cargo test --test conformance` makes it anew"
     )
+    return Conformance(folder / "inputs", table["cases"], expected)
 
 
 def png(array: Array) -> bytes:

@@ -100,8 +100,14 @@ impl Form {
     pub async fn read(&self, reader: &mut Reader) -> Result<Upload, Refusal> {
         match self {
             Form::Multipart { boundary } => multipart(reader, boundary).await,
-            Form::UrlEncoded => url_encoded(&whole(reader, Gauge::new(b'%', 2)).await?),
-            Form::Json => json(&whole(reader, Gauge::new(b'\\', 5)).await?),
+            Form::UrlEncoded => {
+                let body = whole(reader, Gauge::new(b'%', 2)).await?;
+                aside(move || url_encoded(&body)).await
+            }
+            Form::Json => {
+                let body = whole(reader, Gauge::new(b'\\', 5)).await?;
+                aside(move || json(&body)).await
+            }
         }
     }
 }
@@ -223,6 +229,15 @@ async fn whole(reader: &mut Reader, mut gauge: Gauge) -> Result<Vec<u8>, Refusal
         body.extend_from_slice(&piece);
     }
     Ok(body)
+}
+
+/// Parses on a thread of its own: megabytes of text would keep other requests waiting.
+async fn aside(
+    parse: impl FnOnce() -> Result<Upload, Refusal> + Send + 'static,
+) -> Result<Upload, Refusal> {
+    tokio::task::spawn_blocking(parse)
+        .await
+        .map_err(|_| Refusal::internal())?
 }
 
 /// Tells while base64 text arrives, escaped or not, that it must be too large: the library, which

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream, Bytes};
+use axum::http::{HeaderMap, header};
 use futures_util::{Stream, StreamExt, stream};
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -48,20 +49,25 @@ pub struct Reader {
     left: usize,
     idle: Duration,
     deadline: Instant,
+    /// Whether the sender has asked for permission and not got it yet.
+    waits: bool,
 }
 
 impl Reader {
-    pub fn new(body: Body, most: usize, patience: Patience) -> Self {
+    pub fn new(headers: &HeaderMap, body: Body, most: usize, patience: Patience) -> Self {
         Reader {
             body: body.into_data_stream(),
             left: most,
             idle: patience.idle,
             deadline: Instant::now() + patience.whole,
+            waits: headers.contains_key(header::EXPECT),
         }
     }
 
     /// The next piece; `None` at the end.
     pub async fn piece(&mut self) -> Result<Option<Bytes>, Interruption> {
+        // To ask for a piece gives the permission.
+        self.waits = false;
         let until = self.deadline.min(Instant::now() + self.idle);
         let next = timeout_at(until, self.body.next())
             .await
@@ -85,6 +91,9 @@ impl Reader {
     /// Lets a sender that is still busy finish, within bounds. Were its connection closed while
     /// it sends, it would see a reset instead of the answer.
     pub fn drain(mut self) {
+        if self.waits {
+            return;
+        }
         tokio::spawn(timeout(DRAIN_TIME, async move {
             let mut left = DRAIN_BYTES;
             while let Some(Ok(piece)) = self.body.next().await {

@@ -153,7 +153,7 @@ async fn check(State(app): State<Arc<App>>, request: Request) -> Response {
         .admit(&parts)
         .and_then(|form| details.map(|details| (form, details)));
     let most = admitted.as_ref().map_or(0, |(form, _)| form.most());
-    let mut reader = Reader::new(body, most, app.patience);
+    let mut reader = Reader::new(&parts.headers, body, most, app.patience);
     let result = match admitted {
         Ok((form, details)) => app.check(&form, &mut reader, details).await,
         Err(refusal) => Err((refusal, asked)),

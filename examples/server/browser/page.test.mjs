@@ -588,7 +588,7 @@ test("pictures of the page for the README", async () => {
   await mkdir(folder, { recursive: true });
   const shots = [
     ["page-live.jpg", picture.portrait, "live", { colorScheme: "light", viewport: { width: 1280, height: 1162 } }],
-    ["page-attack.jpg", picture.replay, "attack", { ...PHONE, colorScheme: "dark", viewport: { width: 390, height: 1404 } }],
+    ["page-attack.jpg", picture.replay, "attack", { ...PHONE, colorScheme: "dark", viewport: { width: 390, height: 1366 } }],
   ];
   for (const [name, file, expected, options] of shots) {
     const page = await visit({ ...options, deviceScaleFactor: 1.5, reducedMotion: "reduce" });

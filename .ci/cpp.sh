@@ -12,8 +12,8 @@ out=$PWD/target/cpp
 warnings=(-Wall -Wextra -Wpedantic -Werror -Wconversion -Wsign-conversion -Wshadow -Wold-style-cast
   -Wnon-virtual-dtor -Woverloaded-virtual -Wdouble-promotion)
 sanitizers=(-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
-# cargo sets it to folders of other builds of the library, which would go before the rpath.
-unset LD_LIBRARY_PATH
+# cargo sets the former to folders of other builds of the library, which would go before the rpath.
+unset LD_LIBRARY_PATH LIVENESS_ONNXRUNTIME
 
 need() {
   local missing=()

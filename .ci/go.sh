@@ -7,8 +7,8 @@ cd "$(dirname "$0")/.."
 
 root=$PWD
 export CI=true GOFLAGS=-count=1 CGO_ENABLED=1
-# cargo sets it to folders of other builds of the library, which would go before the rpath.
-unset LD_LIBRARY_PATH
+# cargo sets the former to folders of other builds of the library, which would go before the rpath.
+unset LD_LIBRARY_PATH LIVENESS_ONNXRUNTIME
 
 for file in target/release/libliveness.so target/release/libliveness.a target/conformance/expected.jsonl; do
   [[ -f $file ]] || {

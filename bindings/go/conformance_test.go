@@ -46,11 +46,19 @@ func readJSON(t *testing.T, path string, into any) {
 	}
 }
 
+// referenceName is that of the reference's files: ONNX Runtime rounds otherwise than the embedded engine.
+func referenceName() string {
+	if os.Getenv("LIVENESS_ONNXRUNTIME") != "" {
+		return "expected-onnxruntime"
+	}
+	return "expected"
+}
+
 // conformanceFolder is where `cargo test --test conformance` has written inputs and reference.
 func conformanceFolder(t *testing.T) string {
 	t.Helper()
 	folder := filepath.Join(root, "target/conformance")
-	if _, err := os.Stat(filepath.Join(folder, "expected.jsonl")); err != nil {
+	if _, err := os.Stat(filepath.Join(folder, referenceName()+".jsonl")); err != nil {
 		if os.Getenv("CI") != "" {
 			t.Fatal("there is no reference: run `cargo test --test conformance` first")
 		}
@@ -61,7 +69,7 @@ func conformanceFolder(t *testing.T) string {
 
 func readReference(t *testing.T, folder string) map[string]reference {
 	t.Helper()
-	file, err := os.Open(filepath.Join(folder, "expected.jsonl"))
+	file, err := os.Open(filepath.Join(folder, referenceName()+".jsonl"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,7 +207,7 @@ func TestConformance(t *testing.T) {
 func demandSameModels(t *testing.T, engine *Engine, folder string) {
 	t.Helper()
 	var about struct{ Engine, Models string }
-	readJSON(t, filepath.Join(folder, "expected.about.json"), &about)
+	readJSON(t, filepath.Join(folder, referenceName()+".about.json"), &about)
 	info, err := engine.Info()
 	if err != nil {
 		t.Fatal(err)

@@ -284,7 +284,7 @@ fn program_folders() -> [PathBuf; 2] {
 fn built_example() -> PathBuf {
     let [_, profile] = program_folders();
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["build", "--quiet", "--locked", "--package", "liveness"]);
+    cargo.args(["build", "--quiet", "--locked"]);
     cargo.args(["--example", "check", "--target-dir"]);
     cargo.arg(FOLDER.parent().expect("target"));
     if profile.ends_with("release") {

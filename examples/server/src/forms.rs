@@ -14,6 +14,8 @@ use crate::reader::{Interruption, Reader};
 
 /// Base64 digits of the largest image.
 const MAX_DIGITS: usize = MAX_IMAGE_BYTES.div_ceil(3) * 4;
+/// Digits in a line, where the base64 text has lines; MIME has 76, PEM 64.
+const MIN_LINE: usize = 64;
 /// What a request may hold besides the image: boundaries, names, other fields.
 const SLACK: usize = 64 << 10;
 /// Longest value of the field `details` that is looked at.
@@ -86,15 +88,13 @@ impl Form {
 
     /// The most bytes that a request of this form can need for an image of the permitted size.
     pub fn most(&self) -> usize {
-        let expansion = match self {
-            // Line breaks, at most one for each digit.
-            Form::Multipart { .. } => 2,
-            // Every digit as %2B.
-            Form::UrlEncoded => 3,
-            // Every digit as \/.
-            Form::Json => 2,
+        // The longest that a digit, and the end of a line, become.
+        let (digit, line_end) = match self {
+            Form::Multipart { .. } => (1, "\r\n"),
+            Form::UrlEncoded => ("%2B".len(), "%0D%0A"),
+            Form::Json => ("\\/".len(), "\\r\\n"),
         };
-        MAX_DIGITS * expansion + SLACK
+        MAX_DIGITS * digit + MAX_DIGITS / MIN_LINE * line_end.len() + SLACK
     }
 
     pub async fn read(&self, reader: &mut Reader) -> Result<Upload, Refusal> {
@@ -179,6 +179,9 @@ async fn multipart(reader: &mut Reader, boundary: &str) -> Result<Upload, Refusa
             _ => {}
         }
     }
+    drop(parts);
+    // A form may be complete before the body is; the rest must arrive too.
+    while reader.piece().await?.is_some() {}
     fields.upload()
 }
 

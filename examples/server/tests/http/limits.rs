@@ -1,0 +1,322 @@
+//! Size and time: what is refused, and when.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use liveness_server::MAX_IMAGE_BYTES;
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::support::{
+    KEY, Running, expected, failure, file, head, json, multipart_text, portrait, raw, read_answer,
+    send, start, url_encoded, write,
+};
+
+/// The most bytes that this machine's sockets hold on the way to a server that does not read.
+const IN_BUFFERS: usize = 16 << 20;
+
+/// Where sending without end ends, so that the test does.
+const ENDLESS: usize = 200 << 20;
+
+fn requests(server: &Running, bytes: &[u8]) -> Vec<(&'static str, reqwest::RequestBuilder)> {
+    let text = STANDARD.encode(bytes);
+    let lines: Vec<_> = text
+        .as_bytes()
+        .chunks(64)
+        .map(|line| std::str::from_utf8(line).unwrap())
+        .collect();
+    vec![
+        ("file", server.post().multipart(file(bytes))),
+        (
+            "multipart",
+            server.post().multipart(multipart_text(text.clone())),
+        ),
+        (
+            "lines",
+            server.post().multipart(multipart_text(lines.join("\r\n"))),
+        ),
+        (
+            "form",
+            url_encoded(server.post(), &[("image_bytes", &text)]),
+        ),
+        (
+            "lines in a form",
+            url_encoded(server.post(), &[("image_bytes", &lines.join("\r\n"))]),
+        ),
+        ("JSON", json(server.post(), &json!({"image_bytes": text}))),
+        (
+            "escaped JSON",
+            raw(
+                server.post(),
+                "application/json",
+                format!(r#"{{"image_bytes":"{}"}}"#, text.replace('/', "\\/")),
+            ),
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn ten_mebibytes_are_the_limit_in_every_form() {
+    let server = start(&[]).await;
+    // Digits of base64 that need no escape, and such that all do.
+    for byte in [0, 0xff] {
+        let most = vec![byte; MAX_IMAGE_BYTES];
+        for (form, request) in requests(&server, &most) {
+            let answer = send(request).await;
+            assert_eq!(
+                (answer.status.as_u16(), answer.body),
+                (400, failure("002")),
+                "{form}"
+            );
+        }
+        let too_much = vec![byte; MAX_IMAGE_BYTES + 1];
+        for (form, request) in requests(&server, &too_much) {
+            let answer = send(request).await;
+            assert_eq!(
+                (answer.status.as_u16(), answer.body),
+                (413, failure("003")),
+                "{form}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_image_of_ten_mebibytes_is_checked() {
+    let server = start(&[]).await;
+    let mut image = portrait();
+    let expected = expected(&image);
+    // Readers of PNG stop at its end.
+    image.resize(MAX_IMAGE_BYTES, 0);
+    assert_eq!(
+        send(server.post().multipart(file(image))).await.body,
+        expected
+    );
+}
+
+#[tokio::test]
+async fn the_content_type_is_judged_before_the_size() {
+    let server = start(&[]).await;
+    send(server.post().body(vec![0_u8; 30 << 20]))
+        .await
+        .is_failure(400, "004");
+}
+
+/// Sends without end, and gives the answer and how much had been sent when it came.
+async fn send_without_end(
+    server: &Running,
+    head: &str,
+    start: &str,
+    piece: &[u8],
+) -> (u16, String, usize) {
+    let (mut reader, mut writer) = server.connect().await.into_split();
+    let chunk =
+        |piece: &[u8]| [format!("{:x}\r\n", piece.len()).as_bytes(), piece, b"\r\n"].concat();
+    let opening = [head.as_bytes(), &chunk(start.as_bytes())].concat();
+    let piece = chunk(piece);
+    let sent = AtomicUsize::new(0);
+    let sending = async {
+        let _ = writer.write_all(&opening).await;
+        while sent.load(Ordering::SeqCst) < ENDLESS && writer.write_all(&piece).await.is_ok() {
+            sent.fetch_add(piece.len(), Ordering::SeqCst);
+        }
+        std::future::pending().await
+    };
+    let (status, body) = tokio::select! {
+        answer = read_answer(&mut reader) => answer,
+        never = sending => never,
+    };
+    (status, body, sent.load(Ordering::SeqCst))
+}
+
+#[tokio::test]
+async fn reading_stops_at_the_limit() {
+    let server = start(&[]).await;
+    let piece = vec![b'A'; 64 << 10];
+    let forms = [
+        (
+            "multipart/form-data; boundary=b",
+            "--b\r\nContent-Disposition: form-data; name=\"image\"; filename=\"a\"\r\n\r\n",
+            MAX_IMAGE_BYTES,
+        ),
+        (
+            "multipart/form-data; boundary=b",
+            "--b\r\nContent-Disposition: form-data; name=\"image_bytes\"\r\n\r\n",
+            MAX_IMAGE_BYTES / 3 * 4,
+        ),
+        (
+            "multipart/form-data; boundary=b",
+            "--b\r\nContent-Disposition: form-data; name=\"other\"\r\n\r\n",
+            MAX_IMAGE_BYTES / 3 * 4,
+        ),
+        (
+            "application/x-www-form-urlencoded",
+            "image_bytes=",
+            MAX_IMAGE_BYTES / 3 * 4,
+        ),
+        (
+            "application/json",
+            "{\"image_bytes\":\"",
+            MAX_IMAGE_BYTES / 3 * 4,
+        ),
+    ];
+    for (content_type, start, limit) in forms {
+        let head = head(&format!(
+            "Content-Type: {content_type}\r\nTransfer-Encoding: chunked\r\n"
+        ));
+        let (status, body, sent) = send_without_end(&server, &head, start, &piece).await;
+        assert_eq!(
+            (status, body),
+            (413, failure("003")),
+            "{content_type} {start}"
+        );
+        assert!(
+            sent < limit + IN_BUFFERS,
+            "{sent} bytes for {content_type} {start}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_declared_size_is_refused_without_reading() {
+    let server = start(&[]).await;
+    for content_type in [
+        "multipart/form-data; boundary=b",
+        "application/x-www-form-urlencoded",
+        "application/json",
+    ] {
+        let mut stream = server.connect().await;
+        let headers = format!("Content-Type: {content_type}\r\nContent-Length: 50000000\r\n");
+        write(&mut stream, head(&headers)).await;
+        assert_eq!(read_answer(&mut stream).await, (413, failure("003")));
+    }
+}
+
+#[tokio::test]
+async fn the_key_is_asked_for_before_the_body() {
+    let server = start(&[]).await;
+    for expect in ["", "Expect: 100-continue\r\n"] {
+        let mut stream = server.connect().await;
+        write(
+            &mut stream,
+            format!("POST /liveness/ HTTP/1.1\r\nHost: a\r\nX-API-Key: wrong\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n{expect}\r\n"),
+        )
+        .await;
+        assert_eq!(read_answer(&mut stream).await, (401, failure("001")));
+    }
+}
+
+#[tokio::test]
+async fn a_slow_head_ends_the_connection() {
+    let server = start(&["--header-timeout", "0.3"]).await;
+    for start in ["", "P", "POST /liveness/ HTTP/1.1\r\nHost: a\r\nX-API"] {
+        let mut stream = server.connect().await;
+        let begin = Instant::now();
+        write(&mut stream, start).await;
+        let mut rest = Vec::new();
+        let _ = stream.read_to_end(&mut rest).await;
+        assert!(begin.elapsed() < Duration::from_secs(20), "{start:?}");
+        assert!(!String::from_utf8_lossy(&rest).contains("200"), "{start:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_slow_body_times_out() {
+    let server = start(&["--idle-timeout", "0.3"]).await;
+    let mut stream = server.connect().await;
+    write(
+        &mut stream,
+        head("Content-Type: application/json\r\nContent-Length: 1000\r\n"),
+    )
+    .await;
+    write(&mut stream, "{\"image_bytes\":\"").await;
+    assert_eq!(read_answer(&mut stream).await, (408, failure("004")));
+}
+
+#[tokio::test]
+async fn a_body_that_trickles_times_out_too() {
+    let server = start(&["--idle-timeout", "5", "--upload-timeout", "0.5"]).await;
+    let (mut reader, mut writer) = server.connect().await.into_split();
+    let trickling = async {
+        let headers =
+            head("Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 100000\r\n");
+        let _ = writer.write_all(headers.as_bytes()).await;
+        loop {
+            let _ = writer.write_all(b"-").await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::select! {
+        answer = read_answer(&mut reader) => assert_eq!(answer, (408, failure("004"))),
+        () = trickling => unreachable!(),
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_ends_early_is_004() {
+    let server = start(&[]).await;
+    for (content_type, body) in [
+        ("application/json", "{\"image_bytes\":\"AAAA\"}"),
+        ("application/x-www-form-urlencoded", "image_bytes=AAAA"),
+        (
+            "multipart/form-data; boundary=b",
+            "--b\r\nContent-Disposition: form-data; name=\"image_bytes\"\r\n\r\nAAAA\r\n--b--\r\n",
+        ),
+    ] {
+        let mut stream = server.connect().await;
+        let headers = format!("Content-Type: {content_type}\r\nContent-Length: 1000\r\n");
+        write(&mut stream, head(&headers) + body).await;
+        stream.shutdown().await.unwrap();
+        assert_eq!(
+            read_answer(&mut stream).await,
+            (400, failure("004")),
+            "{content_type}"
+        );
+        let mut stream = server.connect().await;
+        let headers = format!("Content-Type: {content_type}\r\nTransfer-Encoding: chunked\r\n");
+        write(
+            &mut stream,
+            head(&headers) + &format!("{:x}\r\n{body}\r\nnonsense\r\n", body.len()),
+        )
+        .await;
+        assert_eq!(
+            read_answer(&mut stream).await,
+            (400, failure("004")),
+            "{content_type}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_sender_that_goes_away_leaves_nothing_behind() {
+    let server = start(&[]).await;
+    let mut stream = server.connect().await;
+    write(
+        &mut stream,
+        head("Content-Type: application/json\r\nContent-Length: 1000\r\n"),
+    )
+    .await;
+    server.until_metric("liveness_uploads_in_flight", 1.0).await;
+    drop(stream);
+    server.until_metric("liveness_uploads_in_flight", 0.0).await;
+}
+
+#[tokio::test]
+async fn a_connection_outlives_refusals() {
+    let server = start(&[]).await;
+    let mut stream = server.connect().await;
+    for _ in 0..2 {
+        let body = "{\"image_bytes\":\"AAAA\"}";
+        let headers = format!(
+            "Content-Type: application/json\r\nContent-Length: {}\r\n",
+            body.len()
+        );
+        write(&mut stream, head(&headers) + body).await;
+        assert_eq!(read_answer(&mut stream).await, (400, failure("002")));
+        let wrong = head(&headers).replace(KEY, "wrong");
+        write(&mut stream, wrong + body).await;
+        assert_eq!(read_answer(&mut stream).await, (401, failure("001")));
+    }
+}

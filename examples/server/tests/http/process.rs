@@ -1,0 +1,270 @@
+//! The program itself: its greeting, its log, its signals, its complaints.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use reqwest::Client;
+use serde_json::{Value, json};
+
+use crate::support::{expected, file, json, multipart_text, portrait, send, url_encoded};
+
+const KEY: &str = "Correct-Horse-Battery-Staple";
+
+fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_liveness-server"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("LIVENESS_") && name != "LIVENESS_ONNXRUNTIME" {
+            command.env_remove(name);
+        }
+    }
+    command
+        .env("LIVENESS_ADDRESS", "127.0.0.1:0")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+/// A running program; it is killed if a test fails before it ends.
+struct Program {
+    child: Child,
+    greeting: String,
+    base: String,
+}
+
+impl Program {
+    fn start(command: &mut Command) -> Program {
+        let mut child = command.spawn().expect("the program is built");
+        let mut output = BufReader::new(child.stdout.take().expect("it is piped"));
+        let mut greeting = String::new();
+        while !greeting.contains("curl ") {
+            let count = output.read_line(&mut greeting).expect("it is text");
+            assert!(count > 0, "it ended after {greeting:?}");
+        }
+        let base = greeting
+            .split_whitespace()
+            .find(|word| word.starts_with("http://"))
+            .expect("the address is printed")
+            .trim_end_matches('/')
+            .to_owned();
+        Program {
+            child,
+            greeting,
+            base,
+        }
+    }
+
+    fn signal(&self, name: &str) {
+        let status = Command::new("kill")
+            .args(["-s", name, &self.child.id().to_string()])
+            .status()
+            .expect("there is a kill");
+        assert!(status.success());
+    }
+
+    /// Stops it by a signal, and gives what it logged.
+    fn stop(mut self, name: &str) -> String {
+        self.signal(name);
+        let mut log = String::new();
+        let mut errors = self.child.stderr.take().expect("it is piped");
+        errors.read_to_string(&mut log).expect("the log is text");
+        assert!(self.child.wait().expect("it ends").success(), "{log}");
+        log
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[tokio::test]
+async fn without_keys_one_is_made_and_shown_once() {
+    let program = Program::start(&mut program());
+    let curl = program.greeting.lines().last().unwrap();
+    let key = curl
+        .split('\'')
+        .nth(1)
+        .unwrap()
+        .strip_prefix("X-API-Key: ")
+        .unwrap();
+    assert_eq!(key.len(), 48);
+    assert_eq!(program.greeting.matches(key).count(), 1);
+    assert!(curl.ends_with(&format!(
+        "-F image=@tests/fixtures/astronaut.png {}/liveness/",
+        program.base
+    )));
+    let post = |key: &str| {
+        Client::new()
+            .post(format!("{}/liveness/", program.base))
+            .header("X-API-Key", key)
+            .multipart(file(portrait()))
+    };
+    assert_eq!(send(post(key)).await.body, expected(&portrait()));
+    assert_eq!(send(post("YOUR-API-KEY")).await.status, 401);
+    let key = key.to_owned();
+    assert!(!program.stop("INT").contains(&key));
+}
+
+/// Every line of the log is JSON, and none holds what was sent; nor does the disk.
+#[tokio::test]
+async fn nothing_that_was_sent_is_logged_or_stored() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = Program::start(
+        program()
+            .env("LIVENESS_API_KEYS", format!("{KEY},another-{KEY}"))
+            .env("LIVENESS_LOG", "trace")
+            .env("RUST_LOG", "trace")
+            .env("TMPDIR", folder.path())
+            .current_dir(folder.path()),
+    );
+    assert!(!program.greeting.contains(KEY));
+    let image = portrait();
+    let text = STANDARD.encode(&image);
+    let client = Client::new();
+    let post = |path: &str| {
+        client
+            .post(format!("{}{path}", program.base))
+            .header("X-API-Key", KEY)
+            .header("Cookie", "private-cookie")
+    };
+    let check = "/liveness/?details=true&private=query";
+    let requests = [
+        post(check).multipart(file(image.clone()).text("private-field", "private-value")),
+        post(check).multipart(multipart_text(text.clone())),
+        post(check).multipart(multipart_text("private*text")),
+        url_encoded(post(check), &[("image_bytes", &text)]),
+        json(post(check), &json!({"image_bytes": text})),
+        json(
+            post(check),
+            &json!({"image_bytes": 7, "private": "private"}),
+        ),
+        post(check)
+            .header("Content-Type", "private/type")
+            .body("private"),
+        post(check).multipart(file(image[..5000].to_vec())),
+        client
+            .post(format!("{}/liveness/", program.base))
+            .bearer_auth("private-wrong-key"),
+        post("/private/path"),
+    ];
+    let mut statuses = Vec::new();
+    for request in requests {
+        statuses.push(send(request).await.status.as_u16());
+    }
+    assert_eq!(statuses, [200, 200, 400, 200, 200, 400, 400, 400, 401, 404]);
+    let log = program.stop("TERM");
+    let lines: Vec<Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line} is no JSON")))
+        .collect();
+    let answers = lines.iter().filter(|line| line["message"] == "answered");
+    let logged: Vec<_> = answers
+        .map(|line| line["status"].as_u64().unwrap())
+        .collect();
+    assert_eq!(logged, [200, 200, 400, 200, 200, 400, 400, 400, 401, 404]);
+    for line in &lines {
+        assert!(
+            line["level"].is_string() && line["timestamp"].is_string(),
+            "{line}"
+        );
+    }
+    for secret in [
+        KEY,
+        "private",
+        &text[..40],
+        &text[5000..5040],
+        "IHDR",
+        "PNG",
+    ] {
+        assert!(!log.contains(secret), "{secret} is in the log");
+    }
+    assert_eq!(files_below(folder.path()), 0);
+}
+
+fn files_below(folder: &Path) -> usize {
+    std::fs::read_dir(folder).unwrap().count()
+}
+
+#[tokio::test]
+async fn a_hangup_reads_the_keys_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys");
+    std::fs::write(&path, "first\n").unwrap();
+    let program = Program::start(program().env("LIVENESS_KEYS_FILE", &path));
+    let status = async |key: &str| {
+        let request = Client::new().post(format!("{}/liveness/", program.base));
+        send(request.header("X-API-Key", key)).await.status.as_u16()
+    };
+    assert_eq!((status("first").await, status("second").await), (400, 401));
+    std::fs::write(&path, "second\n").unwrap();
+    program.signal("HUP");
+    let start = Instant::now();
+    while status("first").await != 401 && start.elapsed() < Duration::from_secs(10) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!((status("first").await, status("second").await), (401, 400));
+    let log = program.stop("TERM");
+    assert!(log.contains("other API keys are valid now"), "{log}");
+}
+
+#[tokio::test]
+async fn options_come_from_the_environment_too() {
+    let program = Program::start(
+        program()
+            .env("LIVENESS_API_KEYS", KEY)
+            .env("LIVENESS_THRESHOLD", "0.125")
+            .env("LIVENESS_LOG", "off"),
+    );
+    let request = Client::new()
+        .post(format!("{}/liveness/?details=true", program.base))
+        .bearer_auth(KEY);
+    let answer = send(request.multipart(file(portrait()))).await;
+    assert_eq!(answer.json()["details"]["threshold"], 0.125);
+    assert_eq!(program.stop("TERM"), "");
+}
+
+fn complaint(command: &mut Command) -> String {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command.output().expect("the program is built");
+    assert!(!status.success() && stdout.is_empty());
+    String::from_utf8(stderr).expect("it is text")
+}
+
+#[test]
+fn what_cannot_work_is_said_at_once() {
+    let missing = Path::new("missing.pem");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for (command, cause) in [
+        (
+            program().args(["--address", &address]),
+            "choose another with --address",
+        ),
+        (
+            program().arg("--keys-file").arg(missing),
+            "missing.pem, cannot be read",
+        ),
+        (
+            program().args(["--tls-cert", "missing.pem", "--tls-key", "missing.pem"]),
+            "missing.pem",
+        ),
+        (
+            program().env("LIVENESS_API_KEYS", "two words"),
+            "visible ASCII",
+        ),
+        (program().args(["--threshold", "2"]), "threshold is 2"),
+        (program().args(["--models-dir", "missing"]), "missing"),
+    ] {
+        let said = complaint(command);
+        assert!(said.contains(cause), "{said}");
+    }
+}

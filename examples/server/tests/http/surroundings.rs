@@ -1,0 +1,216 @@
+//! What surrounds the answers: the page, headers, request ids, metrics, HTTP/2.
+
+use reqwest::{Client, Method, Version};
+use serde_json::Value;
+
+use crate::support::{file, portrait, send, start};
+
+const PAGE: &str = include_str!("../../page/index.html");
+
+#[tokio::test]
+async fn the_page_and_all_its_files_are_there() {
+    let server = start(&[]).await;
+    let page = server.get("/").send().await.unwrap();
+    assert_eq!(page.status(), 200);
+    assert_eq!(page.headers()["content-type"], "text/html; charset=utf-8");
+    let policy = page.headers()["content-security-policy"]
+        .to_str()
+        .unwrap()
+        .to_owned();
+    assert!(
+        policy.starts_with("default-src 'none'") && !policy.contains("unsafe"),
+        "{policy}"
+    );
+    assert_eq!(page.text().await.unwrap(), PAGE);
+    let mut files = 0;
+    for attribute in ["src=\"", "href=\""] {
+        for rest in PAGE.split(attribute).skip(1) {
+            let name = rest.split('"').next().unwrap();
+            if name.starts_with('#') || name.is_empty() {
+                continue;
+            }
+            assert!(
+                !name.contains("//") && !name.starts_with("data:"),
+                "{name} is from elsewhere"
+            );
+            let answer = server.get(&format!("/{name}")).send().await.unwrap();
+            assert_eq!(answer.status(), 200, "{name}");
+            assert_eq!(answer.headers()["x-content-type-options"], "nosniff");
+            files += 1;
+        }
+    }
+    assert!(files >= 3);
+    let head = server
+        .client
+        .head(format!("{}/", server.base))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(head.status(), 200);
+}
+
+#[tokio::test]
+async fn every_answer_has_the_protective_headers() {
+    let server = start(&[]).await;
+    let requests = [
+        server.post().multipart(file(portrait())),
+        server.post(),
+        server.get("/liveness/"),
+        server.get("/nothing"),
+        server.get("/readyz"),
+        server.get("/metrics"),
+        server.get("/openapi.json"),
+    ];
+    for request in requests {
+        let answer = request.send().await.unwrap();
+        for (name, value) in [
+            ("cache-control", "no-store"),
+            ("x-content-type-options", "nosniff"),
+            ("x-frame-options", "DENY"),
+            ("referrer-policy", "no-referrer"),
+            (
+                "content-security-policy",
+                "default-src 'none'; frame-ancestors 'none'",
+            ),
+        ] {
+            assert_eq!(answer.headers()[name], value, "{}", answer.url());
+        }
+        for absent in [
+            "access-control-allow-origin",
+            "server",
+            "strict-transport-security",
+        ] {
+            assert!(
+                !answer.headers().contains_key(absent),
+                "{absent} at {}",
+                answer.url()
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn request_ids_come_back_if_sane() {
+    let server = start(&[]).await;
+    let id = async |sent: Option<&str>| {
+        let request = server.get("/healthz");
+        let request = match sent {
+            Some(id) => request.header("X-Request-Id", id),
+            None => request,
+        };
+        send(request).await.headers["x-request-id"]
+            .to_str()
+            .unwrap()
+            .to_owned()
+    };
+    assert_eq!(id(Some("order-7_a.B")).await, "order-7_a.B");
+    let generated = [
+        id(None).await,
+        id(Some("a b\"c")).await,
+        id(Some(&"x".repeat(200))).await,
+    ];
+    for (index, id) in generated.iter().enumerate() {
+        assert!(id.len() == 32 && !generated[..index].contains(id), "{id}");
+    }
+}
+
+#[tokio::test]
+async fn foreign_pages_need_permission() {
+    const ORIGIN: &str = "https://app.example";
+    let preflight = |base: &str, origin: &str| {
+        Client::new()
+            .request(Method::OPTIONS, format!("{base}/liveness/"))
+            .header("Origin", origin)
+            .header("Access-Control-Request-Method", "POST")
+            .header("Access-Control-Request-Headers", "x-api-key")
+    };
+    let closed = start(&[]).await;
+    let answer = send(preflight(&closed.base, ORIGIN)).await;
+    answer.is_failure(401, "001");
+    assert!(!answer.headers.contains_key("access-control-allow-origin"));
+
+    let open = start(&["--cors-origin", "https://other.example,https://app.example"]).await;
+    let answer = preflight(&open.base, ORIGIN).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.headers()["access-control-allow-origin"], ORIGIN);
+    let headers = answer.headers()["access-control-allow-headers"]
+        .to_str()
+        .unwrap();
+    assert!(headers.contains("x-api-key") && headers.contains("authorization"));
+    for request in [open.post().multipart(file(portrait())), open.post()] {
+        let answer = send(request.header("Origin", ORIGIN)).await;
+        assert_eq!(answer.headers["access-control-allow-origin"], ORIGIN);
+    }
+    let answer = preflight(&open.base, "https://evil.example")
+        .send()
+        .await
+        .unwrap();
+    assert!(!answer.headers().contains_key("access-control-allow-origin"));
+}
+
+#[tokio::test]
+async fn metrics_have_few_labels() {
+    let server = start(&[]).await;
+    for path in ["/nothing", "/a/b/c", "/liveness/?key=secret", "/%00"] {
+        server.get(path).send().await.unwrap();
+    }
+    let metrics = server.get("/metrics").send().await.unwrap();
+    assert_eq!(
+        metrics.headers()["content-type"],
+        "text/plain; version=0.0.4; charset=utf-8"
+    );
+    let text = metrics.text().await.unwrap();
+    assert!(
+        text.contains(r#"liveness_http_responses_total{route="other",status="404"} 3"#),
+        "{text}"
+    );
+    assert!(text.contains(r#"liveness_http_responses_total{route="/liveness/",status="401"} 1"#));
+    assert!(text.contains(r#"liveness_requests_total{code="001"} 1"#));
+    assert!(text.contains("liveness_engine_info{engine=") && !text.contains("secret"));
+}
+
+#[tokio::test]
+async fn the_description_names_every_address() {
+    let server = start(&[]).await;
+    let answer = send(server.get("/openapi.json")).await;
+    let description: Value = answer.json();
+    assert_eq!(description["openapi"], "3.1.0");
+    assert_eq!(description["info"]["version"], env!("CARGO_PKG_VERSION"));
+    let paths = description["paths"].as_object().unwrap();
+    let mut paths: Vec<_> = paths.keys().map(String::as_str).collect();
+    paths.sort_unstable();
+    assert_eq!(
+        paths,
+        [
+            "/healthz",
+            "/liveness",
+            "/liveness/",
+            "/metrics",
+            "/openapi.json",
+            "/readyz"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn http_2_is_spoken() {
+    let server = start(&[]).await;
+    let client = Client::builder().http2_prior_knowledge().build().unwrap();
+    let post = |key: &str| {
+        client
+            .post(format!("{}/liveness/", server.base))
+            .header("X-API-Key", key)
+            .multipart(file(portrait()))
+            .send()
+    };
+    let answer = post(crate::support::KEY).await.unwrap();
+    assert_eq!(
+        (answer.version(), answer.status().as_u16()),
+        (Version::HTTP_2, 200)
+    );
+    assert_eq!(
+        answer.text().await.unwrap(),
+        crate::support::expected(&portrait())
+    );
+    assert_eq!(post("wrong").await.unwrap().status(), 401);
+}

@@ -22,22 +22,11 @@ class Camera:
 
     def shoot(self, image: np.ndarray) -> np.ndarray:
         """uint8 RGB in, uint8 RGB of the same size out."""
-        image = self._glare(image)
         image = self._soften(image)
         image = self._tone(image)
         image = self._grain(image)
         image = self._process(image)
         return self._encode(image)
-
-    def _glare(self, image: np.ndarray) -> np.ndarray:
-        """A smeared lens or stray light: everything bright glows, black turns grey."""
-        rng = self._rng
-        if rng.random() > 0.12:
-            return image
-        small = cv2.resize(image, (max(8, image.shape[1] // 8), max(8, image.shape[0] // 8)), interpolation=cv2.INTER_AREA)
-        glow = cv2.GaussianBlur(small, (0, 0), rng.uniform(0.8, 5))
-        glow = cv2.resize(glow, image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-        return cv2.addWeighted(image, rng.uniform(0.85, 1.2), glow, rng.uniform(0.05, 0.35), rng.uniform(0, 20))
 
     def _soften(self, image: np.ndarray) -> np.ndarray:
         rng, kind = self._rng, self._rng.random()

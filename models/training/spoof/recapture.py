@@ -229,26 +229,6 @@ def _interface(rng: Rng, light: np.ndarray, box: np.ndarray) -> tuple[np.ndarray
     return light, box + np.float32([0, top, 0, 0])
 
 
-def _player_button(rng: Rng, light: np.ndarray) -> np.ndarray:
-    """The translucent play or pause button of a video that stands still."""
-    height, width = light.shape[:2]
-    radius = rng.uniform(0.05, 0.12) * min(height, width)
-    cx, cy = width * rng.normal(0.5, 0.03), height * rng.normal(0.5, 0.06)
-    disc, sign = np.zeros((height, width), np.float32), np.zeros((height, width), np.float32)
-    cv2.circle(disc, (int(cx), int(cy)), int(radius), 1.0, -1, cv2.LINE_AA)
-    reach = 0.42 * radius
-    if rng.random() < 0.6:
-        shapes = [[(-0.7, -1), (1.1, 0), (-0.7, 1)]]
-    else:
-        shapes = [[(a, -1), (a + 0.5, -1), (a + 0.5, 1), (a, 1)] for a in (-0.8, 0.3)]
-    for shape in shapes:
-        cv2.fillPoly(sign, [np.int32(np.float32(shape) * reach + (cx, cy))], 1.0, cv2.LINE_AA)
-    dark, opacity = rng.random() < 0.7, rng.uniform(0.35, 0.9)
-    base, mark = (0.02, 0.95) if dark else (0.95, 0.05)
-    light = light + (base - light) * (disc * opacity)[..., None]
-    return light + (mark - light) * (sign * rng.uniform(0.6, 1.0))[..., None]
-
-
 def _rounded(height: int, width: int, radius: float) -> np.ndarray:
     mask = np.zeros((height, width), np.float32)
     r = int(max(0, min(radius, height // 2 - 1, width // 2 - 1)))
@@ -270,8 +250,6 @@ def _screen(rng: Rng, light: np.ndarray, box: np.ndarray, fill: bool, scene: np.
     cell, kind = 1, rng.random()
     if kind < 0.35:
         light = _fringes(rng, light)
-    if rng.random() < 0.15:
-        light = _player_button(rng, light)
     if not fill and rng.random() < 0.45:
         light, box = _interface(rng, light, box)
     if kind > 0.65:
@@ -357,22 +335,6 @@ def _shadow(rng: Rng, ground: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     return ground * (1 - rng.uniform(0.1, 0.6) * np.roll(soft, shift, (0, 1)))[..., None]
 
 
-def _overexposed(rng: Rng, light: np.ndarray) -> np.ndarray:
-    """A bright screen in a dark room: the camera exposes for the room, and the lens glows."""
-    glow = _blur(np.minimum(light, 1.5), rng.uniform(0.01, 0.12) * light.shape[0])
-    return light * _log_uniform(rng, 1.0, 1.9) + glow * rng.uniform(0.03, 0.4) + rng.uniform(0, 0.04)
-
-
-def _close_up(rng: Rng, light: np.ndarray) -> np.ndarray:
-    """Nearer than the camera can focus, and its software sharpens what is left."""
-    light = _blur(light, rng.uniform(0.5, 2.4))
-    if rng.random() < 0.5:
-        light = np.clip(light, 0, 1) ** (1 / 2.2)
-        light = light + rng.uniform(0.5, 2.5) * (light - _blur(light, rng.uniform(1, 4)))
-        light = np.clip(light, 0, 1) ** 2.2
-    return light
-
-
 def _box_after(matrix: np.ndarray, box: np.ndarray) -> np.ndarray:
     x, y, w, h = box
     corners = np.float32([[[x, y], [x + w, y], [x + w, y + h], [x, y + h]]])
@@ -415,10 +377,6 @@ def render(
         if rng.random() < 0.5:
             corners = np.float32([[[0, 0], [medium.light.shape[1], 0], [medium.light.shape[1], medium.light.shape[0]], [0, medium.light.shape[0]]]])
             out = _fingers(rng, out, cv2.perspectiveTransform(corners, matrix)[0])
-    if species == "replay" and rng.random() < 0.35:
-        out = _overexposed(rng, out)
-    if fill and rng.random() < 0.5:
-        out = _close_up(rng, out)
-    elif rng.random() < 0.4:
+    if rng.random() < 0.4:
         out = _blur(out, rng.uniform(0.3, 1.1))
     return to_srgb(out * _log_uniform(rng, 0.7, 1.25)), _box_after(matrix, medium.box)

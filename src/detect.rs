@@ -72,7 +72,7 @@ impl Detector {
         let small = resize(image, Rect::whole(image), small_width, small_height)?;
         let padded = |side: u32| (side as usize).next_multiple_of(ALIGN);
         let mut input = Tensor::zeros(&[1, 3, padded(small_height), padded(small_width)]);
-        fill(&mut input, padded(small_width), &small);
+        fill(&mut input.data, padded(small_width), &small);
         Ok((
             input,
             [

@@ -82,10 +82,19 @@ pub(crate) struct SpoofNetworkEntry {
     /// Side of the crop in pixels.
     pub size: u32,
     pub crop: CropKind,
-    /// Size of the crop as a multiple of the face box.
-    pub scale: f64,
+    /// What it looks at; its logits are their means.
+    pub views: Vec<View>,
     /// Weight of its live logit.
     pub weight: f64,
+}
+
+/// One look at a face.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+pub(crate) struct View {
+    /// Size of the crop as a multiple of the face box.
+    pub scale: f64,
+    /// The crop is mirrored, left for right.
+    pub mirror: bool,
 }
 
 /// How a crop lies around the face.
@@ -194,7 +203,12 @@ impl Manifest {
                 16.0,
                 1024.0,
             )?;
-            range("scale of a liveness network", network.scale, 0.5, 16.0)?;
+            if network.views.is_empty() || network.views.len() > 8 {
+                return Err("a liveness network must have 1 to 8 views".into());
+            }
+            for view in &network.views {
+                range("scale of a view", view.scale, 0.5, 16.0)?;
+            }
             // A weight of zero or less would let a network vote for attacks, or not at all.
             range("weight of a liveness network", network.weight, 1e-6, 1e3)?;
         }
@@ -330,7 +344,7 @@ mod tests {
     #[test]
     fn a_manifest_that_makes_no_sense_is_refused() {
         assert_eq!(manifest(|_| ()), Ok(()));
-        let broken: [(&str, Change); 12] = [
+        let broken: [(&str, Change); 14] = [
             ("schema", |m| m["schema"] = json!(2)),
             ("file", |m| m["mask"]["file"] = json!("../mask.onnx")),
             ("file", |m| m["mask"]["file"] = json!("/etc/passwd")),
@@ -347,6 +361,10 @@ mod tests {
             ("networks", |m| m["spoof"]["networks"] = json!([])),
             ("weight", |m| {
                 m["spoof"]["networks"][0]["weight"] = json!(-1.0)
+            }),
+            ("views", |m| m["spoof"]["networks"][0]["views"] = json!([])),
+            ("scale", |m| {
+                m["spoof"]["networks"][0]["views"][0]["scale"] = json!(0)
             }),
             ("variant", |m| {
                 m["spoof"]["networks"][0]["crop"] = json!("circle")

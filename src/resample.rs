@@ -54,10 +54,10 @@ pub(crate) fn resize(
     RgbImage::from_raw(width, height, target.into_vec()).ok_or_else(|| fault(&"wrong size"))
 }
 
-/// Writes an image into the top left corner of a tensor of shape 1, 3, h, w, as -1..1.
-pub(crate) fn fill(tensor: &mut Tensor, width: usize, image: &RgbImage) {
-    let plane = tensor.data.len() / 3;
-    let (red, rest) = tensor.data.split_at_mut(plane);
+/// Writes an image into the top left corner of a red, a green and a blue plane, as -1..1.
+pub(crate) fn fill(planes: &mut [f32], width: usize, image: &RgbImage) {
+    let plane = planes.len() / 3;
+    let (red, rest) = planes.split_at_mut(plane);
     let (green, blue) = rest.split_at_mut(plane);
     for (y, row) in image.rows().enumerate() {
         for (x, pixel) in row.enumerate() {
@@ -72,7 +72,7 @@ pub(crate) fn fill(tensor: &mut Tensor, width: usize, image: &RgbImage) {
 pub(crate) fn tensor(image: &RgbImage) -> Tensor {
     let (width, height) = (image.width() as usize, image.height() as usize);
     let mut tensor = Tensor::zeros(&[1, 3, height, width]);
-    fill(&mut tensor, width, image);
+    fill(&mut tensor.data, width, image);
     tensor
 }
 

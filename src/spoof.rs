@@ -1,11 +1,11 @@
 //! Tells a bona fide presentation from a print or a screen.
 
-use image::RgbImage;
+use image::{RgbImage, imageops};
 
 use crate::error::Error;
-use crate::inference::{Network, Runtime, Signature};
-use crate::models::{CropKind, Models};
-use crate::resample::{Rect, resize, tensor};
+use crate::inference::{Network, Runtime, Signature, Tensor};
+use crate::models::{CropKind, Models, View};
+use crate::resample::{Rect, fill, resize};
 use crate::verdict::{AttackType, Face};
 
 /// The liveness networks and how they are fused.
@@ -18,7 +18,7 @@ struct SpoofNetwork {
     network: Network,
     size: u32,
     crop: CropKind,
-    scale: f64,
+    views: Vec<View>,
     weight: f64,
 }
 
@@ -38,13 +38,13 @@ impl SpoofDetector {
                 runtime,
                 &entry.name,
                 &models.bytes(&entry.source)?,
-                signature(entry.size),
+                signature(entry.views.len(), entry.size),
             )?;
             Ok(SpoofNetwork {
                 network,
                 size: entry.size,
                 crop: entry.crop,
-                scale: entry.scale,
+                views: entry.views.clone(),
                 weight: entry.weight,
             })
         };
@@ -82,28 +82,46 @@ impl SpoofDetector {
 }
 
 impl SpoofNetwork {
+    /// Means over the views: where exactly the box lies, and which cheek is lit, must not matter.
     fn logits(&self, image: &RgbImage, face: &Face) -> Result<[f64; 3], Error> {
-        let crop = resize(
-            image,
-            crop(image, face, self.crop, self.scale),
-            self.size,
-            self.size,
-        )?;
-        let outputs = self.network.run(&tensor(&crop))?;
+        let outputs = self.network.run(&self.input(image, face)?)?;
         let [logits] = outputs.as_slice() else {
             return Err(self
                 .network
                 .fault("it gave the wrong number of outputs".into()));
         };
-        self.network.expect_shape(logits, &[1, 3])?;
-        Ok(std::array::from_fn(|index| f64::from(logits.data[index])))
+        let views = self.views.len();
+        self.network.expect_shape(logits, &[views, 3])?;
+        let mean = |column: usize| {
+            let values = logits.data.iter().skip(column).step_by(3);
+            values.map(|value| f64::from(*value)).sum::<f64>() / views as f64
+        };
+        Ok(std::array::from_fn(mean))
+    }
+
+    fn input(&self, image: &RgbImage, face: &Face) -> Result<Tensor, Error> {
+        let side = self.size as usize;
+        let mut input = Tensor::zeros(&[self.views.len(), 3, side, side]);
+        for (view, planes) in self
+            .views
+            .iter()
+            .zip(input.data.chunks_exact_mut(3 * side * side))
+        {
+            let part = crop(image, face, self.crop, view.scale);
+            let mut pixels = resize(image, part, self.size, self.size)?;
+            if view.mirror {
+                imageops::flip_horizontal_in_place(&mut pixels);
+            }
+            fill(planes, side, &pixels);
+        }
+        Ok(input)
     }
 }
 
-fn signature(size: u32) -> Signature {
+fn signature(views: usize, size: u32) -> Signature {
     let side = Some(size as usize);
     Signature {
-        input: vec![Some(1), Some(3), side, side],
+        input: vec![Some(views), Some(3), side, side],
         outputs: vec![("logits", 2)],
     }
 }
@@ -154,8 +172,8 @@ fn clip(start: f64, length: f64, side: f64) -> (f64, f64) {
 mod tests {
     use super::*;
     use crate::ErrorCode;
+    use crate::inference::Dim;
     use crate::inference::testing::network;
-    use crate::inference::{Dim, Tensor};
 
     fn face(bbox: [f32; 4]) -> Face {
         Face {
@@ -220,18 +238,23 @@ mod tests {
         }
     }
 
+    const PLAIN: View = View {
+        scale: 1.5,
+        mirror: false,
+    };
+
     fn detector(answers: &[[f32; 3]], weights: &[f64], bias: f64) -> SpoofDetector {
         let make = |(logits, weight): (&[f32; 3], &f64)| {
             let logits = Tensor {
                 shape: vec![1, 3],
                 data: logits.to_vec(),
             };
-            let network = network(signature(128), move |_| Ok(vec![logits.clone()]));
+            let network = network(signature(1, 128), move |_| Ok(vec![logits.clone()]));
             SpoofNetwork {
                 network,
                 size: 128,
                 crop: CropKind::Square,
-                scale: 1.5,
+                views: vec![PLAIN],
                 weight: *weight,
             }
         };
@@ -262,6 +285,41 @@ mod tests {
                 .abs()
                 < 1e-12
         );
+    }
+
+    #[test]
+    fn logits_are_means_over_the_views() {
+        // A network that answers with the red of the left and of the right edge of each view.
+        let edges = |input: &Tensor| {
+            let side = 16;
+            let answers = input.data.chunks_exact(3 * side * side);
+            let data = answers.flat_map(|view| [view[0], view[side - 1], 0.0]);
+            let shape = vec![2, 3];
+            Ok(vec![Tensor {
+                shape,
+                data: data.collect(),
+            }])
+        };
+        let view = |mirror| View { mirror, ..PLAIN };
+        let red = |[left, right]: [bool; 2]| {
+            let image = RgbImage::from_fn(60, 60, |x, _| {
+                image::Rgb([255 * u8::from(if x < 30 { left } else { right }), 0, 0])
+            });
+            let network = SpoofNetwork {
+                network: network(signature(2, 16), edges),
+                size: 16,
+                crop: CropKind::Square,
+                views: vec![view(false), view(true)],
+                weight: 1.0,
+            };
+            network
+                .logits(&image, &face([15.0, 15.0, 30.0, 30.0]))
+                .unwrap()
+        };
+        assert_eq!(red([true, true]), [1.0, 1.0, 0.0]);
+        assert_eq!(red([true, false]), [0.0, 0.0, 0.0]);
+        assert_eq!(red([true, false]), red([false, true]));
+        assert_eq!(red([false, false]), [-1.0, -1.0, 0.0]);
     }
 
     #[test]
@@ -299,7 +357,7 @@ mod tests {
             let network = network(
                 Signature {
                     input,
-                    ..signature(128)
+                    ..signature(1, 128)
                 },
                 move |_| Ok(vec![answer.clone()]),
             );
@@ -308,7 +366,7 @@ mod tests {
                     network,
                     size: 128,
                     crop: CropKind::Box,
-                    scale: 3.2,
+                    views: vec![PLAIN],
                     weight: 1.0,
                 }],
                 bias: 0.0,

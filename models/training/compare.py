@@ -62,14 +62,15 @@ def checkpoints(args: argparse.Namespace, manifest: dict) -> Iterator[tuple[nn.M
 
 def inputs_of(images: list[np.ndarray], faces: list[Face], manifest: dict) -> dict[str, list[np.ndarray]]:
     """What each file of the manifest is given for these images."""
-    crops = [crops_of(i, f.box) for i, f in zip(images, faces, strict=True)]
+    networks = manifest["spoof"]["networks"]
+    crops = [crops_of(i, f.box, networks) for i, f in zip(images, faces, strict=True)]
     aligned = [align(i, f.points) for i, f in zip(images, faces, strict=True)]
     out = {
         manifest["detector"]["file"]: [prepare(i, manifest["detector"]["long_side"])[0] for i in images],
         manifest["mask"]["file"]: [to_input(a[None]) for a in aligned],
     }
-    for entry in manifest["spoof"]["networks"]:
-        out[entry["file"]] = [to_input(c[entry["name"]][None]) for c in crops]
+    for entry in networks:
+        out[entry["file"]] = [to_input(c[entry["name"]]) for c in crops]
     return out
 
 

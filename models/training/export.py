@@ -132,7 +132,7 @@ DEFAULTS = {
                 "sha256": "",
                 "size": 128,
                 "crop": "square",
-                "scale": 1.5,
+                "views": [{"scale": 1.4, "mirror": False}, {"scale": 1.65, "mirror": True}],
                 "weight": 1.0,
             },
             {
@@ -141,7 +141,7 @@ DEFAULTS = {
                 "sha256": "",
                 "size": 128,
                 "crop": "box",
-                "scale": 3.2,
+                "views": [{"scale": 2.95, "mirror": False}, {"scale": 3.5, "mirror": True}],
                 "weight": 1.0,
             },
         ],

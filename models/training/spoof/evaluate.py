@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,26 +19,33 @@ from torch import nn
 
 from .. import dataset
 from ..geometry import crop_rect, cut, to_input
-from .clips import BONA_FIDE_WEB, CROPS, SIZE, SPECIES, is_usable
+from .clips import BONA_FIDE_WEB, SPECIES, is_usable
 from .metrics import apcer_at_bpcer, auc, clopper_pearson, eer, expected_calibration_error
 
 LABELLED = ("nuaa", "office-phones", "webcam-replay", "phone-recapture")
 
 
-def crops_of(image: np.ndarray, box: np.ndarray) -> dict[str, np.ndarray]:
-    """Both networks' crops, exactly as the library cuts them."""
+def crops_of(image: np.ndarray, box: np.ndarray, networks: list[dict]) -> dict[str, np.ndarray]:
+    """What each network of the manifest sees, exactly as the library cuts it: uint8, views x side x side x RGB."""
     height, width = image.shape[:2]
-    return {n: cut(image, crop_rect(box, width, height, kind, scale), SIZE) for n, (kind, scale) in CROPS.items()}
+    out = {}
+    for network in networks:
+        views = []
+        for view in network["views"]:
+            crop = cut(image, crop_rect(box, width, height, network["crop"], view["scale"]), network["size"])
+            views.append(crop[:, ::-1] if view["mirror"] else crop)
+        out[network["name"]] = np.stack(views)
+    return out
 
 
 class ValidationSet:
     """Crops of the validation images whose liveness is known or, for web portraits, assumed."""
 
-    def __init__(self, root: str | Path, split: str = "val"):
+    def __init__(self, root: str | Path, networks: list[dict], split: str = "val"):
         records = [r for r in dataset.load(root, split=split) if is_usable(r)]
         self.records = [r for r in records if r.kind == "liveness" or r.source in BONA_FIDE_WEB]
-        crops = [crops_of(dataset.read_image(Path(root) / r.path), r.largest.box) for r in self.records]
-        self.crops = {name: np.stack([c[name] for c in crops]) for name in CROPS}
+        crops = [crops_of(dataset.read_image(Path(root) / r.path), r.largest.box, networks) for r in self.records]
+        self.crops = {network["name"]: np.stack([c[network["name"]] for c in crops]) for network in networks}
         self.source = np.array([r.source for r in self.records])
         self.live = np.array([r.label not in SPECIES for r in self.records])
         self.species = np.array([r.label for r in self.records])
@@ -46,14 +54,20 @@ class ValidationSet:
         return (self.source == source) & (self.live == live)
 
 
+def _mean_live_logits(crops: np.ndarray, run: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Live logits, one per image: means over its views."""
+    out = []
+    for chunk in np.array_split(crops, max(1, len(crops) // 64)):
+        count, views = chunk.shape[:2]
+        logits = run(to_input(chunk.reshape(count * views, *chunk.shape[2:])))
+        out.append(logits[:, 0].reshape(count, views).mean(1))
+    return np.concatenate(out)
+
+
 @torch.no_grad()
 def torch_logits(data: ValidationSet, nets: nn.ModuleDict) -> dict[str, np.ndarray]:
     """Live logits per network name, one per image."""
-    out = {}
-    for name, net in nets.items():
-        parts = [net(torch.from_numpy(to_input(chunk))) for chunk in np.array_split(data.crops[name], max(1, len(data.records) // 64))]
-        out[name] = torch.cat(parts)[:, 0].numpy()
-    return out
+    return {name: _mean_live_logits(data.crops[name], lambda x: net(torch.from_numpy(x)).numpy()) for name, net in nets.items()}
 
 
 def summary_line(data: ValidationSet, nets: nn.ModuleDict) -> str:
@@ -74,9 +88,8 @@ def onnx_logits(data: ValidationSet, models: Path, manifest: dict) -> np.ndarray
     total = np.full(len(data.records), manifest["spoof"]["bias"], np.float64)
     for network in manifest["spoof"]["networks"]:
         session = onnxruntime.InferenceSession(str(models / network["file"]), providers=["CPUExecutionProvider"])
-        crops = data.crops[network["name"]]
-        parts = [session.run(["logits"], {"input": to_input(chunk)})[0] for chunk in np.array_split(crops, max(1, len(crops) // 64))]
-        total += network["weight"] * np.concatenate(parts)[:, 0]
+        run = lambda x: session.run(["logits"], {"input": x})[0]
+        total += network["weight"] * _mean_live_logits(data.crops[network["name"]], run)
     return total
 
 
@@ -132,7 +145,7 @@ def main() -> None:
     args = parser.parse_args()
     models = Path(args.models)
     manifest = json.loads((models / "manifest.json").read_text())
-    data = ValidationSet(args.data, args.split)
+    data = ValidationSet(args.data, manifest["spoof"]["networks"], args.split)
     probability = 1 / (1 + np.exp(-onnx_logits(data, models, manifest)))
     print(table(data, probability, manifest["spoof"]["threshold"]), end="\n\n")
     print(operating_points(data, probability))

@@ -57,9 +57,10 @@ def main() -> None:
     parser.add_argument("--checkpoint", type=Path, default=RUNS / "checkpoint.pt")
     parser.add_argument("--out", type=Path, default=MODELS, help="folder with manifest.json")
     args = parser.parse_args()
-    nets, data = load_average(args.checkpoint), ValidationSet(args.data)
-    manifest, logits = read_manifest(args.out), torch_logits(data, nets)
+    nets, manifest = load_average(args.checkpoint), read_manifest(args.out)
     networks = manifest["spoof"]["networks"]
+    data = ValidationSet(args.data, networks)
+    logits = torch_logits(data, nets)
     columns = np.stack([logits[n["name"]] for n in networks], 1)
     weights, bias = fit(columns, data.live.astype(float), sample_weights(data))
     for network, weight in zip(networks, weights):

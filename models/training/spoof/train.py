@@ -17,6 +17,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
+from ..export import read_manifest
 from ..geometry import to_input
 from .clips import CROPS, Sample, Source, Stream, real_sources, simulated_source
 from .evaluate import ValidationSet, summary_line
@@ -197,7 +198,7 @@ def main() -> None:
         sources.append(simulated_source(args.recapture))
     for source in sources:
         print(f"{source.name:16} {'bona fide' if source.live else 'attack':9} {len(source.clips):6} clips", flush=True)
-    validation = ValidationSet(args.data)
+    validation = ValidationSet(args.data, read_manifest()["spoof"]["networks"])
     # Clips after an interruption are new ones, not those that were seen before it.
     stream = _Clips(sources, args.teachers, args.seed + trainer.step)
     loader = DataLoader(stream, args.clips, collate_fn=collate, num_workers=args.workers, prefetch_factor=4)

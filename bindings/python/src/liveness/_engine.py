@@ -44,8 +44,8 @@ class Liveness:
     """Tells live persons from prints and screens.
 
     Make one per process and share it: it loads the networks once, and every method may be called
-    from many threads at once. A check computes on its caller's thread and releases the
-    interpreter lock meanwhile. ::
+    from many threads at once. A check keeps one core busy and releases the interpreter lock
+    meanwhile. ::
 
         with liveness.Liveness() as engine:
             result = engine.check("selfie.jpg")

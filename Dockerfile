@@ -22,7 +22,8 @@ USER 10001:10001
 ENV LIVENESS_ADDRESS=0.0.0.0:8080
 EXPOSE 8080
 STOPSIGNAL SIGTERM
-# The image has no curl; bash speaks enough HTTP to ask whether the networks are loaded.
+# The image has no curl; bash speaks enough HTTP to ask whether the networks are loaded. It speaks no TLS: where the
+# server itself does (LIVENESS_TLS_CERT), run the image with --no-healthcheck or a check of your own.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 \
     CMD ["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/${LIVENESS_ADDRESS##*:} && printf 'GET /readyz HTTP/1.0\\r\\n\\r\\n' >&3 && read -r status <&3 && [[ $status == *' 200 '* ]]"]
 ENTRYPOINT ["liveness-server"]

@@ -216,11 +216,107 @@ impl Clock {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Condvar, Mutex};
+    use std::time::Duration;
+
     use super::*;
+    use crate::inference::{Dim, Session, Tensor};
 
     #[test]
     fn engines_are_shared_between_threads() {
         fn shared<T: Send + Sync>() {}
         shared::<Engine>();
+    }
+
+    const CALLS: usize = 4;
+
+    /// A place that nobody leaves before all calls are there.
+    #[derive(Default)]
+    struct Meeting {
+        /// Calls that wait, and how often all have met.
+        state: Mutex<(usize, usize)>,
+        met: Condvar,
+    }
+
+    impl Meeting {
+        fn wait(&self) -> Result<(), String> {
+            let mut state = self.state.lock().unwrap();
+            state.0 += 1;
+            if state.0 == CALLS {
+                *state = (0, state.1 + 1);
+                self.met.notify_all();
+                return Ok(());
+            }
+            let round = state.1;
+            let (_state, waited) = self
+                .met
+                .wait_timeout_while(state, Duration::from_secs(60), |state| state.1 == round)
+                .unwrap();
+            if waited.timed_out() {
+                return Err("one call waits for another".into());
+            }
+            Ok(())
+        }
+    }
+
+    /// An inference engine in which all calls meet before each network.
+    struct Together {
+        runtime: Box<dyn Runtime>,
+        meeting: Arc<Meeting>,
+    }
+
+    struct SessionTogether {
+        session: Box<dyn Session>,
+        meeting: Arc<Meeting>,
+    }
+
+    impl Runtime for Together {
+        fn name(&self) -> String {
+            self.runtime.name()
+        }
+
+        fn load(&self, model: &[u8]) -> Result<Box<dyn Session>, String> {
+            Ok(Box::new(SessionTogether {
+                session: self.runtime.load(model)?,
+                meeting: self.meeting.clone(),
+            }))
+        }
+    }
+
+    impl Session for SessionTogether {
+        fn inputs(&self) -> Vec<(String, Vec<Dim>)> {
+            self.session.inputs()
+        }
+
+        fn outputs(&self) -> Vec<String> {
+            self.session.outputs()
+        }
+
+        fn run(&self, input: &Tensor, outputs: &[&str]) -> Result<Vec<Tensor>, String> {
+            self.meeting.wait()?;
+            self.session.run(input, outputs)
+        }
+    }
+
+    #[test]
+    fn no_call_waits_for_another() {
+        let meeting = Arc::new(Meeting::default());
+        let runtime = Together {
+            runtime: runtime(None).unwrap(),
+            meeting: meeting.clone(),
+        };
+        let models = Models::open(None).unwrap();
+        let engine = Engine::load(&runtime, &models, &Config::default()).unwrap();
+        let portrait = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/astronaut.png");
+        std::thread::scope(|scope| {
+            for _ in 0..CALLS {
+                scope.spawn(|| engine.check(Image::File(portrait.as_ref())).unwrap());
+            }
+        });
+        // Detector, mask classifier and the liveness networks.
+        assert_eq!(
+            meeting.state.lock().unwrap().1,
+            2 + models.manifest.spoof.networks.len()
+        );
     }
 }

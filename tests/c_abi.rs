@@ -1,7 +1,7 @@
 //! Builds the C programs under tests/c and examples/c against the library and runs them.
 //!
-//! `LIVENESS_TEST_CFLAGS` adds flags for the C compiler (such as `-fsanitize=address`), and
-//! `LIVENESS_TEST_RUNNER` a program to run the tests under (such as `valgrind`); CI uses both.
+//! `LIVENESS_TEST_CFLAGS` adds flags for the C compiler (such as `-fsanitize=address`, as in CI), and
+//! `LIVENESS_TEST_RUNNER` a program to run the tests under (such as `valgrind`).
 #![cfg(target_os = "linux")]
 
 mod support;

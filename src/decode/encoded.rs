@@ -10,8 +10,9 @@ use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
 use super::{Limits, jpeg, turn};
 use crate::error::Error;
 
-/// Most bytes that one decoded pixel takes: four samples of 32 bits.
-const MAX_BYTES_PER_PIXEL: u64 = 16;
+/// Bytes of a pixel with four samples of 16 bits. Samples of 32 bits count twice against the limit of
+/// pixels: a TIFF of some kilobytes would make a decoder take gigabytes for them.
+const MAX_BYTES_PER_PIXEL: u64 = 8;
 /// What a decoder may take besides: palettes, profiles, tables.
 const DECODER_OVERHEAD: u64 = 64 << 20;
 
@@ -66,18 +67,20 @@ fn pixels(
     let damaged = |error: image::ImageError| {
         Error::unreadable(format!("the {format:?} image cannot be decoded: {error}"))
     };
+    let most = limits.pixels.saturating_mul(MAX_BYTES_PER_PIXEL);
     let mut decoder_limits = image::Limits::no_limits();
-    decoder_limits.max_alloc = Some(
-        limits
-            .pixels
-            .saturating_mul(MAX_BYTES_PER_PIXEL)
-            .saturating_add(DECODER_OVERHEAD),
-    );
+    decoder_limits.max_alloc = Some(most.saturating_add(DECODER_OVERHEAD));
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     reader.limits(decoder_limits);
     let mut decoder = reader.into_decoder().map_err(damaged)?;
     let (width, height) = decoder.dimensions();
     limits.check_size(width, height)?;
+    if decoder.total_bytes() > most {
+        return Err(Error::unreadable(format!(
+            "the image takes {} bytes when decoded; the limit is {most}: send one with fewer pixels or 8 bits per sample",
+            decoder.total_bytes()
+        )));
+    }
     // Broken metadata does not make an image unreadable.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let image = DynamicImage::from_decoder(decoder).map_err(damaged)?;
@@ -145,6 +148,26 @@ mod tests {
         let mut giant = png(1, 1);
         giant[16..24].copy_from_slice(&[0x7f, 0xff, 0xff, 0xff, 0x7f, 0xff, 0xff, 0xff]);
         assert_eq!(code(&giant), ErrorCode::UnreadableImage);
+    }
+
+    fn tiff_of_floats(side: u32) -> Vec<u8> {
+        let mut bytes = Cursor::new(Vec::new());
+        tiff::encoder::TiffEncoder::new(&mut bytes)
+            .unwrap()
+            .write_image::<tiff::encoder::colortype::RGBA32Float>(
+                side,
+                side,
+                &vec![0.5; (side * side * 4) as usize],
+            )
+            .unwrap();
+        bytes.into_inner()
+    }
+
+    #[test]
+    fn wide_samples_count_against_the_limit() {
+        // 70 x 70 x 16 bytes are less than 10,000 x 8, 71 x 71 x 16 are more.
+        assert!(decode(&tiff_of_floats(70), &LIMITS).is_ok());
+        assert_eq!(code(&tiff_of_floats(71)), ErrorCode::UnreadableImage);
     }
 
     #[test]

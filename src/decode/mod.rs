@@ -73,8 +73,9 @@ pub(crate) fn decode(image: Image<'_>, limits: &Limits) -> Result<RgbImage, Erro
 }
 
 fn read(path: &Path, limits: &Limits) -> Result<Vec<u8>, Error> {
+    // The path is the caller's own. It stays out of the reason, which is logged and may be sent on.
     let fault = |cause: &dyn std::fmt::Display| {
-        Error::unreadable(format!("{} cannot be read: {cause}", path.display()))
+        Error::unreadable(format!("the file cannot be read: {cause}"))
     };
     // Asked before opening: to open a pipe could wait forever.
     let metadata = path.metadata().map_err(|error| fault(&error))?;

@@ -577,6 +577,10 @@ static void the_log_is_silent_until_set(void)
                LIVENESS_ERROR_UNREADABLE_IMAGE);
   CHECK_NUMBER(book.lines[LIVENESS_LOG_DEBUG], 1);
   CHECK(strstr(book.last, liveness_last_error()) != NULL);
+  CHECK_NUMBER(liveness_check_file(engine, "/nonexistent/jane-doe.jpg", &result),
+               LIVENESS_ERROR_UNREADABLE_IMAGE);
+  CHECK_NUMBER(book.lines[LIVENESS_LOG_DEBUG], 2);
+  CHECK(strstr(book.last, "cannot be read") != NULL && strstr(book.last, "jane") == NULL);
 
   CHECK_NUMBER(liveness_set_log_callback(NULL, NULL, LIVENESS_LOG_DEBUG), LIVENESS_OK);
   CHECK_NUMBER(liveness_check(engine, NULL, 1, &result), LIVENESS_ERROR_BAD_REQUEST);

@@ -32,6 +32,17 @@ def test_it_is_silent_at_first(
     assert lines(caplog) == []
 
 
+def test_no_file_is_named(engine: Liveness, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    liveness.enable_logging(logging.DEBUG)
+    with pytest.raises(liveness.ImageError):
+        engine.check("/nowhere/jane-doe.jpg")
+    ((level, line),) = lines(caplog)
+    assert level == "DEBUG"
+    assert "cannot be read" in line
+    assert "jane" not in line
+
+
 def test_levels(engine: Liveness, portrait: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
 

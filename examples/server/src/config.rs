@@ -1,7 +1,7 @@
 //! What an operator can choose, by flags or by the environment.
 
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -45,6 +45,11 @@ pub struct Options {
     /// Folder of models to use instead of the embedded ones
     #[arg(long, env = "LIVENESS_MODELS_DIR", value_name = "FOLDER")]
     pub models_dir: Option<PathBuf>,
+
+    /// Largest image in pixels; a check takes up to 16 bytes of memory for each. The library's
+    /// 100,000,000 unless given
+    #[arg(long, env = "LIVENESS_MAX_PIXELS", value_name = "NUMBER")]
+    pub max_pixels: Option<NonZeroU64>,
 
     /// Checks at once; one per core unless given
     #[arg(long, env = "LIVENESS_MAX_CHECKS", value_name = "NUMBER")]
@@ -137,6 +142,9 @@ impl Options {
         config.onnxruntime = self.onnxruntime.clone();
         config.models_dir = self.models_dir.clone();
         config.max_file_bytes = MAX_IMAGE_BYTES as u64;
+        if let Some(most) = self.max_pixels {
+            config.max_pixels = most.get();
+        }
         config
     }
 
@@ -169,6 +177,8 @@ mod tests {
         assert_eq!(options.address, ([127, 0, 0, 1], 8080).into());
         assert!(options.cors_origins.is_empty() && options.checks() >= 1);
         assert_eq!(options.engine(), liveness::Config::default());
+        let options = self::options(&["--max-pixels", "1000"]).unwrap();
+        assert_eq!(options.engine().max_pixels, 1000);
     }
 
     #[test]
@@ -176,6 +186,7 @@ mod tests {
         for arguments in [
             &["--tls-cert", "a.pem"][..],
             &["--max-checks", "0"],
+            &["--max-pixels", "0"],
             &["--idle-timeout", "-1"],
             &["--idle-timeout", "NaN"],
             &["--log-level", "loud"],

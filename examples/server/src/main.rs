@@ -1,5 +1,6 @@
 //! `liveness-server`: see `--help`.
 
+use std::env::VarError;
 use std::error::Error;
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -32,7 +33,7 @@ async fn start(options: Options) -> Outcome<()> {
     install_telemetry(options.log_level)?;
     // Installed first: a signal that comes while the networks are loaded counts too.
     let signals = Signals::new()?;
-    let list = std::env::var(KEYS_VARIABLE).ok();
+    let list = listed_keys()?;
     let (keys, key) = match Keys::load(list.as_deref(), options.keys_file.as_deref())? {
         Some(keys) => (keys, None),
         None => {
@@ -52,6 +53,18 @@ async fn start(options: Options) -> Outcome<()> {
     // Whoever has closed standard output does not want to read this.
     let _ = std::io::stdout().write_all(greeting(address, https, key.as_deref()).as_bytes());
     Ok(serving.await??)
+}
+
+/// Keys that cannot be read are not the same as none, for which one would be made and printed.
+fn listed_keys() -> Outcome<Option<String>> {
+    match std::env::var(KEYS_VARIABLE) {
+        Ok(list) => Ok(Some(list)),
+        Err(VarError::NotPresent) => Ok(None),
+        Err(VarError::NotUnicode(_)) => Err(format!(
+            "{KEYS_VARIABLE} is unusable: a key consists of visible ASCII characters"
+        )
+        .into()),
+    }
 }
 
 fn greeting(address: SocketAddr, https: bool, key: Option<&str>) -> String {

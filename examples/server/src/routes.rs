@@ -149,9 +149,7 @@ async fn check(State(app): State<Arc<App>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let details = forms::details(parts.uri.query());
     let asked = matches!(details, Ok(true));
-    let admitted = app
-        .admit(&parts)
-        .and_then(|form| details.map(|details| (form, details)));
+    let admitted = app.admit(&parts, details);
     let most = admitted.as_ref().map_or(0, |(form, _)| form.most());
     let mut reader = Reader::new(&parts.headers, body, most, app.patience);
     let result = match admitted {
@@ -181,7 +179,11 @@ impl App {
     }
 
     /// All that can be told before the body is read, in the order of the contract.
-    fn admit(&self, parts: &Parts) -> Result<Form, Refusal> {
+    fn admit(
+        &self,
+        parts: &Parts,
+        details: Result<bool, Refusal>,
+    ) -> Result<(Form, bool), Refusal> {
         if !self.keys.authorize(&parts.headers) {
             return Err(Refusal::unauthorized());
         }
@@ -189,10 +191,11 @@ impl App {
             return Err(Refusal::wrong_method("POST"));
         }
         let form = Form::of(&parts.headers)?;
+        let details = details?;
         if declared(&parts.headers).is_some_and(|length| length > form.most() as u64) {
             return Err(Refusal::too_large());
         }
-        Ok(form)
+        Ok((form, details))
     }
 
     /// Reads the body and has its image checked; a refusal comes with what is known about the

@@ -195,6 +195,16 @@ async fn a_declared_size_is_refused_without_reading() {
 }
 
 #[tokio::test]
+async fn the_query_is_judged_before_the_declared_size() {
+    let server = start(&[]).await;
+    let mut stream = server.connect().await;
+    let headers = "Content-Type: application/json\r\nContent-Length: 50000000\r\n";
+    let head = head(headers).replace("/liveness/", "/liveness/?details=maybe");
+    write(&mut stream, head).await;
+    assert_eq!(read_answer(&mut stream).await, (400, failure("004")));
+}
+
+#[tokio::test]
 async fn the_key_is_asked_for_before_the_body() {
     let server = start(&[]).await;
     for expect in ["", "Expect: 100-continue\r\n"] {

@@ -1,6 +1,8 @@
 //! The program itself: its greeting, its log, its signals, its complaints.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -259,6 +261,10 @@ fn what_cannot_work_is_said_at_once() {
         ),
         (
             program().env("LIVENESS_API_KEYS", "two words"),
+            "visible ASCII",
+        ),
+        (
+            program().env("LIVENESS_API_KEYS", OsStr::from_bytes(b"s\xfc\xdf")),
             "visible ASCII",
         ),
         (program().args(["--threshold", "2"]), "threshold is 2"),

@@ -229,7 +229,7 @@ fn check(engine: &Engine, item: &Item) -> Result<Verdict, Error> {
         Item::File(path) => engine.check(Image::File(path)),
         Item::Missing(path, cause) => Err(Error::new(
             ErrorCode::UnreadableImage,
-            format!("{} cannot be read: {cause}", path.display()),
+            format!("the file cannot be read: {cause}"),
         )),
         Item::Stdin => {
             // One byte more than allowed is enough to be refused for it.

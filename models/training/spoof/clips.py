@@ -35,8 +35,8 @@ BONA_FIDE_SHARE = {
 ATTACK_SHARE = {"nuaa": 6, "office-phones": 18, "phone-recapture": 12, "webcam-replay": 6, "simulated": 58}
 # How far the label, not the teachers, decides the target.
 LABEL_TRUST = {"camera": 0.65, "crop": 0.8, "web": 0.6, "simulated": 0.85}
-# Its classes also differ in exposure and sharpness, which the labels would teach.
-HOME_MADE, HOME_MADE_TRUST = "webcam-replay", 0.45
+# Sources that differ from that: these classes differ in exposure and sharpness too, which the labels would teach.
+SOURCE_TRUST = {"webcam-replay": 0.45}
 
 
 def is_usable(record: dataset.Record) -> bool:
@@ -72,9 +72,8 @@ def _label(record: dataset.Record) -> str | None:
 def _trust(record: dataset.Record) -> float:
     if record.kind != "liveness":
         return LABEL_TRUST["web"]
-    if record.source == HOME_MADE:
-        return HOME_MADE_TRUST
-    return LABEL_TRUST["crop" if record.framing == "crop" else "camera"]
+    general = LABEL_TRUST["crop" if record.framing == "crop" else "camera"]
+    return SOURCE_TRUST.get(record.source, general)
 
 
 def real_sources(root: str | Path, leave_out: tuple[str, ...] = ()) -> list[Source]:

@@ -40,12 +40,18 @@ fn request(server: &Running) -> RequestBuilder {
     server.post().multipart(file(portrait()))
 }
 
-#[tokio::test]
-async fn beyond_the_queue_is_503() {
+/// A server whose first check is running and goes on when told to.
+async fn busy(arguments: &[&str]) -> (Running, JoinHandle<Answer>, Sender<()>) {
     let (checker, go) = gated();
-    let server = start_with(&["--max-checks", "1", "--queue", "1"], checker).await;
+    let server = start_with(arguments, checker).await;
     let running = spawn(request(&server));
     server.until_metric(IN_FLIGHT, 1.0).await;
+    (server, running, go)
+}
+
+#[tokio::test]
+async fn beyond_the_queue_is_503() {
+    let (server, running, go) = busy(&["--max-checks", "1", "--queue", "1"]).await;
     let waiting = spawn(request(&server));
     server.until_metric(QUEUE, 1.0).await;
     is_unavailable(request(&server)).await;
@@ -66,10 +72,7 @@ async fn beyond_the_queue_is_503() {
 
 #[tokio::test]
 async fn nobody_waits_for_ever() {
-    let (checker, go) = gated();
-    let server = start_with(&["--max-checks", "1", "--queue-timeout", "0.2"], checker).await;
-    let running = spawn(request(&server));
-    server.until_metric(IN_FLIGHT, 1.0).await;
+    let (server, running, go) = busy(&["--max-checks", "1", "--queue-timeout", "0.2"]).await;
     is_unavailable(request(&server)).await;
     go.send(()).unwrap();
     assert_eq!(running.await.unwrap().status, 200);
@@ -77,10 +80,7 @@ async fn nobody_waits_for_ever() {
 
 #[tokio::test]
 async fn who_goes_away_while_waiting_frees_the_place() {
-    let (checker, go) = gated();
-    let server = start_with(&["--max-checks", "1", "--queue", "1"], checker).await;
-    let running = spawn(request(&server));
-    server.until_metric(IN_FLIGHT, 1.0).await;
+    let (server, running, go) = busy(&["--max-checks", "1", "--queue", "1"]).await;
     let waiting = spawn(request(&server));
     server.until_metric(QUEUE, 1.0).await;
     waiting.abort();
@@ -95,10 +95,7 @@ async fn who_goes_away_while_waiting_frees_the_place() {
 
 #[tokio::test]
 async fn who_goes_away_while_checked_keeps_the_place_until_the_end() {
-    let (checker, go) = gated();
-    let server = start_with(&["--max-checks", "1", "--queue", "0"], checker).await;
-    let running = spawn(request(&server));
-    server.until_metric(IN_FLIGHT, 1.0).await;
+    let (server, running, go) = busy(&["--max-checks", "1", "--queue", "0"]).await;
     running.abort();
     is_unavailable(request(&server)).await;
     go.send(()).unwrap();

@@ -227,7 +227,7 @@ fn in_order<T: Sync, R: Send>(
 fn check(engine: &Engine, item: &Item) -> Result<Verdict, Error> {
     match item {
         Item::File(path) => engine.check(Image::File(path)),
-        Item::Missing(path, cause) => Err(Error::new(
+        Item::Missing(_, cause) => Err(Error::new(
             ErrorCode::UnreadableImage,
             format!("the file cannot be read: {cause}"),
         )),

@@ -1,12 +1,16 @@
-"""Figures of the mask classifier on the val split, with the detector's own landmarks.
+"""Figures of the mask classifier with the detector's own landmarks: errors by source and by people.
 
-    python -m training.mask.evaluate --data ../../shared/data
+    python -m training.mask.evaluate --data ../../shared/data --out report
+
+A masked face that is not called masked is *missed*; a bare face that is called masked is a *false mask*.
 """
 
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import cv2
@@ -14,6 +18,8 @@ import numpy as np
 
 from ..dataset import load, read_image
 from ..detector.predict import Predictor
+from ..evaluation.rates import Rate, percent, table, write_block
+from ..evaluation.tone import tone_of
 from ..export import MODELS, read_manifest
 from ..geometry import align
 from .faces import Known, known_faces, match
@@ -29,6 +35,7 @@ class Judged:
     points: np.ndarray
     probability: float
     detected: bool
+    tone: str = ""  # how light the forehead looks, skin and light together
 
 
 def judge(root: Path, records: list, detect: Predictor, classify: MaskPredictor) -> list[Judged]:
@@ -44,16 +51,8 @@ def judge(root: Path, records: list, detect: Predictor, classify: MaskPredictor)
         for face in faces:
             points = match(face.box, found)
             used = face.points if points is None else points
-            out.append(Judged(face, used, classify(image, used), points is not None))
+            out.append(Judged(face, used, classify(image, used), points is not None, tone_of(image, used)))
     return out
-
-
-def share(rows: list[Judged], threshold: float, masked: bool) -> str:
-    """Share called masked (or not), with the number of faces."""
-    if not rows:
-        return "     - of 0"
-    hits = [(r.probability >= threshold) == masked for r in rows]
-    return f"{100 * np.mean(hits):6.2f} % of {len(rows)}"
 
 
 def balanced(rows: list[Judged], threshold: float) -> float:
@@ -62,29 +61,82 @@ def balanced(rows: list[Judged], threshold: float) -> float:
     return float((np.mean(masked) + np.mean(bare)) / 2)
 
 
-def report(rows: list[Judged], threshold: float) -> None:
-    drawn = [r for r in rows if r.known.drawn_side > 0]
-    of = lambda cls, part: [r for r in part if r.known.cls == cls]
-    print(f"hand-drawn boxes of {DRAWN_SIDE} px and more")
-    print(f"  masked called masked            {share(of('mask', drawn), threshold, True)}")
-    print(f"  bare called bare                {share(of('no_mask', drawn), threshold, False)}")
-    print(f"  balanced accuracy               {100 * balanced(drawn, threshold):6.2f} %")
-    print(f"  worn wrongly called masked      {share(of('mask_worn_wrongly', drawn), threshold, True)}")
-    print(f"  landmarks from the detector     {100 * np.mean([r.detected for r in drawn]):6.2f} %")
-    print("by source, called masked")
-    for source in sorted({r.known.record.source for r in rows}):
-        part = [r for r in rows if r.known.record.source == source]
-        for cls in sorted({r.known.cls for r in part}):
-            print(f"  {source:16s} {cls:18s}{share(of(cls, part), threshold, True)}")
-    print("ages by group, called masked")
-    for digit, name in SKIN.items():
-        part = [r for r in rows if r.known.record.source == "ages"]
-        part = [r for r in part if Path(r.known.record.path).name.startswith(digit)]
-        print(f"  {name:34s}{share(part, threshold, True)}")
-    print("threshold  balanced   masked found   bare found (hand-drawn)")
+def called(rows: list[Judged], threshold: float) -> Rate:
+    """Share called masked."""
+    return Rate.of(r.probability >= threshold for r in rows)
+
+
+def missed(rows: list[Judged], threshold: float) -> Rate:
+    return Rate.of(r.probability < threshold for r in rows if r.known.cls == "mask")
+
+
+def false_masks(rows: list[Judged], threshold: float) -> Rate:
+    return Rate.of(r.probability >= threshold for r in rows if r.known.cls == "no_mask")
+
+
+def drawn_boxes(rows: list[Judged]) -> list[Judged]:
+    return [r for r in rows if r.known.drawn_side > 0]
+
+
+def _descent(row: Judged) -> str:
+    record = row.known.record
+    return SKIN.get(Path(record.path).name[0], "") if record.source == "ages" else ""
+
+
+# How faces are told apart; an empty name leaves a face out.
+GROUPINGS: dict[str, Callable[[Judged], str]] = {
+    "source": lambda r: r.known.record.source,
+    "ages, descent as the file name says": _descent,
+    "forehead, ITA (skin and light)": lambda r: r.tone,
+}
+
+
+def by_group(rows: list[Judged], threshold: float) -> dict[str, dict[str, tuple[Rate, Rate]]]:
+    """Missed masks and false masks per grouping and group."""
+    out: dict[str, dict[str, tuple[Rate, Rate]]] = {}
+    for grouping, name_of in GROUPINGS.items():
+        names = sorted({name_of(r) for r in rows} - {""})
+        parts = {name: [r for r in rows if name_of(r) == name] for name in names}
+        out[grouping] = {n: (missed(p, threshold), false_masks(p, threshold)) for n, p in parts.items()}
+    return out
+
+
+def summary(rows: list[Judged], threshold: float) -> str:
+    drawn = drawn_boxes(rows)
+    wrongly = [r for r in drawn if r.known.cls == "mask_worn_wrongly"]
+    lines = [
+        ["masked faces missed", str(missed(drawn, threshold))],
+        ["bare faces called masked", str(false_masks(drawn, threshold))],
+        ["balanced accuracy", percent(balanced(drawn, threshold))],
+        ["worn wrongly, called masked", str(called(wrongly, threshold))],
+        ["landmarks from the detector", str(Rate.of(r.detected for r in drawn))],
+    ]
+    return table([f"hand-drawn boxes of {DRAWN_SIDE} px and more", "share"], lines)
+
+
+def sweep(rows: list[Judged]) -> str:
+    drawn, lines = drawn_boxes(rows), []
     for value in (0.3, 0.4, 0.5, 0.6, 0.7, 0.8):
-        parts = share(of("mask", drawn), value, True), share(of("no_mask", drawn), value, False)
-        print(f"{value:8.2f} {100 * balanced(drawn, value):9.2f}   {parts[0]}   {parts[1]}")
+        lines.append([f"{value:.1f}", percent(balanced(drawn, value)), str(missed(drawn, value)), str(false_masks(drawn, value))])
+    return table(["threshold", "balanced accuracy, hand-drawn", "masked missed", "bare called masked"], lines)
+
+
+def report(rows: list[Judged], threshold: float) -> tuple[dict[str, str], dict]:
+    """Tables by name as Markdown, and the same for JSON."""
+    groups = by_group(rows, threshold)
+    lines = [[g, n, str(a), str(b)] for g, parts in groups.items() for n, (a, b) in parts.items()]
+    tables = {
+        "hand-drawn boxes": summary(rows, threshold),
+        "by source and group": table(["grouping", "group", "masked missed", "bare called masked"], lines),
+        "thresholds": sweep(rows),
+    }
+    data = {
+        "balanced_accuracy": balanced(drawn_boxes(rows), threshold),
+        "missed": asdict(missed(drawn_boxes(rows), threshold)),
+        "false_masks": asdict(false_masks(drawn_boxes(rows), threshold)),
+        "groups": {g: {n: [asdict(a), asdict(b)] for n, (a, b) in p.items()} for g, p in groups.items()},
+    }
+    return tables, data
 
 
 def montage(rows: list[Judged], root: Path, threshold: float, path: Path, limit: int = 96) -> None:
@@ -103,13 +155,14 @@ def montage(rows: list[Judged], root: Path, threshold: float, path: Path, limit:
         cv2.imwrite(str(path), np.vstack(lines)[:, :, ::-1])
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder with labels.csv")
     parser.add_argument("--split", default="val")
     parser.add_argument("--models", type=Path, default=MODELS)
-    parser.add_argument("--montage", type=Path, help="write the errors to this PNG file")
-    args = parser.parse_args()
+    parser.add_argument("--montage", type=Path, help="write the errors to this PNG file (for local use only)")
+    parser.add_argument("--out", type=Path, help="write mask.md, mask.json and the model card's table here")
+    args = parser.parse_args(argv)
     manifest = read_manifest(args.models)
     chosen = manifest["detector"]
     detect = Predictor(
@@ -118,8 +171,14 @@ def main() -> None:
     classify = MaskPredictor(args.models / manifest["mask"]["file"])
     rows = judge(args.data, load(args.data, split=args.split), detect, classify)
     threshold = manifest["mask"]["threshold"]
-    print(f"{len(rows)} faces, threshold {threshold}")
-    report(rows, threshold)
+    tables, data = report(rows, threshold)
+    head = f"{len(rows)} faces, threshold {threshold}."
+    body = "\n\n".join(f"### Mask: {name}\n\n{text}" for name, text in tables.items())
+    print(f"{head}\n\n{body}")
+    if args.out:
+        write_block(args.out, "mask", f"{head}\n\n{body}")
+        (args.out / "mask.md").write_text(f"# Mask classifier\n\n{head}\n\n{body}\n", "utf-8")
+        (args.out / "mask.json").write_text(json.dumps(data, indent=1) + "\n", "utf-8")
     if args.montage:
         montage(rows, args.data, threshold, args.montage)
 

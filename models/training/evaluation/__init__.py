@@ -1,0 +1,1 @@
+"""What the delivered system gets right and wrong: networks, built library and teachers on labelled images."""

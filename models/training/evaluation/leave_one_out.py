@@ -1,0 +1,153 @@
+"""Protocol (b): networks trained without a source, judged on that source alone.
+
+    python -m training.evaluation.leave_one_out --data ../../shared/data --teachers ../../shared/teachers \
+        --recapture training/runs/recapture-val --out report --minutes 40 --bfloat16
+
+For each source: trains both networks without it (``training.spoof.train --leave-out``; a run that was interrupted goes
+on from its checkpoint, a finished one is not repeated), fits the fusion on the other sources of val, and judges every
+image of the source, of train and val, since the networks have seen neither. Four runs of --minutes each, one after
+another; --checkpoint SOURCE=FILE judges networks that were trained elsewhere instead.
+
+The simulated attacks of --recapture were made of portraits of all sources: a few show persons of the source that is
+left out, re-photographed. This can only make its bona fide images look worse.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ..export import MODELS, read_manifest
+from ..spoof.evaluate import LABELLED, ValidationSet, torch_logits
+from ..spoof.fuse import fit, sample_weights
+from ..spoof.train import load_average
+from . import markdown
+from .figures import Figures, Judged, figures
+from .presentations import Presentation, load
+from .rates import table, write_block
+from .scorers import Fusion, Networks, TeacherScores
+
+NOTE = """Each row: networks trained without that source, fusion fitted on val without it, judged on all images of it
+(train and val), at threshold 0.5. n counts bona fide, attacks, and groups."""
+
+
+def train(source: str, args: argparse.Namespace) -> Path:
+    """The checkpoint of a training without the source, made now unless it is given or finished."""
+    if source in args.checkpoint:
+        return args.checkpoint[source]
+    folder = args.runs / f"without-{source}"
+    done = folder / "finished"
+    if not done.exists():
+        command = [sys.executable, "-m", "training.spoof.train", "--data", str(args.data), "--out", str(folder)]
+        command += ["--leave-out", source, "--minutes", str(args.minutes), "--steps", str(args.steps)]
+        for name in ("teachers", "recapture"):
+            if getattr(args, name):
+                command += [f"--{name}", str(getattr(args, name))]
+        command += ["--bfloat16"] if args.bfloat16 else []
+        subprocess.run(command, check=True, cwd=MODELS)
+        done.touch()
+    return folder / "checkpoint.pt"
+
+
+def fused(checkpoint: Path, data: ValidationSet, left_out: str, manifest: dict) -> Fusion:
+    """The networks of a checkpoint with weights and bias fitted on the other sources."""
+    nets = load_average(checkpoint)
+    specs = [dict(n) for n in manifest["spoof"]["networks"]]
+    logits = torch_logits(data, nets)
+    seen = data.source != left_out
+    weights = np.where(seen, sample_weights(data), 0.0)
+    for live in (False, True):
+        weights[data.live == live] /= weights[data.live == live].sum() * 2
+    factors, bias = fit(np.stack([logits[n["name"]] for n in specs], 1), data.live.astype(float), weights)
+    for spec, factor in zip(specs, factors, strict=True):
+        spec["weight"] = float(factor)
+    runs = {n["name"]: _run(nets[n["name"]]) for n in specs}
+    return Fusion(specs, bias, runs)
+
+
+def _run(net: torch.nn.Module):
+    @torch.no_grad()
+    def logits(x: np.ndarray) -> np.ndarray:
+        return net(torch.from_numpy(x)).numpy()
+
+    return logits
+
+
+def judge(source: str, fusion: Fusion, presentations: list[Presentation], rounds: int) -> Figures:
+    networks = Networks(fusion, 0.5, {"left out": source})
+    judged = Judged(presentations, networks(presentations))
+    return figures(f"trained without {source}", judged, 0.5, networks.identity, None, rounds)
+
+
+def summary(found: dict[str, Figures]) -> str:
+    """A line per source, and the mean AUC of those with both classes."""
+    areas = {s: f.parts[0].curve.auc for s, f in found.items() if f.parts[0].curve}
+    lines = [[s, markdown.per_species(f.parts[0].apcer), str(f.parts[0].bpcer)] for s, f in found.items()]
+    text = table(["left out", "APCER", "BPCER"], lines)
+    if areas:
+        text += f"\n\nMean AUC over {', '.join(areas)}: {np.mean(list(areas.values())):.3f}"
+    return text
+
+
+def _named_path(text: str) -> tuple[str, Path]:
+    name, _, path = text.partition("=")
+    return name, Path(path)
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    layout = argparse.RawDescriptionHelpFormatter
+    name = "python -m training.evaluation.leave_one_out"
+    parser = argparse.ArgumentParser(prog=name, description=__doc__, formatter_class=layout)
+    parser.add_argument("--data", type=Path, required=True, help="folder with labels.csv")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the report")
+    parser.add_argument("--sources", nargs="+", default=list(LABELLED))
+    parser.add_argument("--checkpoint", nargs="+", type=_named_path, default=[], metavar="SOURCE=FILE")
+    parser.add_argument("--teachers", type=Path)
+    parser.add_argument("--recapture", type=Path)
+    parser.add_argument("--runs", type=Path, default=MODELS / "training" / "runs" / "leave-one-out")
+    parser.add_argument("--minutes", type=float, default=40, help="of training per source")
+    parser.add_argument("--steps", type=int, default=30_000, help="at most, per source")
+    parser.add_argument("--bfloat16", action="store_true")
+    parser.add_argument("--rounds", type=int, default=1000, help="of the bootstrap")
+    args = parser.parse_args(argv)
+    args.checkpoint = dict(args.checkpoint)
+    # The training runs in the models folder, wherever this command was called.
+    for name in ("data", "teachers", "recapture", "runs"):
+        setattr(args, name, getattr(args, name) and getattr(args, name).resolve())
+    return args
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    args = _arguments(argv)
+    args.out.mkdir(parents=True, exist_ok=True)
+    manifest = read_manifest()
+    checkpoints = {source: train(source, args) for source in args.sources}
+    data = ValidationSet(args.data, manifest["spoof"]["networks"])
+    everything = load(args.data, "all")
+    found, lines = {}, []
+    for source, checkpoint in checkpoints.items():
+        part = [p for p in everything if p.source == source]
+        found[source] = judge(source, fused(checkpoint, data, source, manifest), part, args.rounds)
+        compared = [found[source]]
+        if args.teachers:
+            columns = TeacherScores(args.teachers)(part)
+            compared += [figures(name, Judged(part, o), 0.5, {}, None, args.rounds) for name, o in columns.items()]
+        if found[source].parts[0].curve:
+            lines.append(markdown.comparison(compared, [source]))
+    text = "\n\n".join([NOTE, summary(found), *lines])
+    write_block(args.out, "leave-one-out", text)
+    (args.out / "leave-one-out.md").write_text(f"# Leave one source out\n\n{text}\n", "utf-8")
+    (args.out / "leave-one-out.json").write_text(json.dumps({s: asdict(f) for s, f in found.items()}, indent=1) + "\n", "utf-8")
+    print(args.out / "leave-one-out.md")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+"""What judges presentations: the networks, the built library, the teachers."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..detector.predict import open_session
+from ..export import MODELS, read_manifest
+from ..geometry import to_input
+from ..spoof.evaluate import crops_of
+from ..spoof.teachers import Teachers, combine
+from .presentations import Presentation, read
+
+BINDING = MODELS.parent / "bindings" / "python" / "src"
+TEACHERS = ("MiniFASNetV2 2.7", "MiniFASNetV1SE 4.0", "MiniFAS 1.5")
+Logits = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """P(bona fide), or the reason why there is none (a non-response in ISO/IEC 30107-3)."""
+
+    probability: float | None
+    reason: str = ""
+    details: dict[str, Any] = field(default_factory=dict, repr=False)
+
+
+class Scorer(Protocol):
+    threshold: float
+    identity: dict[str, Any]
+
+    def __call__(self, presentations: Sequence[Presentation]) -> list[Outcome]: ...
+
+
+def sigmoid(z: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-np.asarray(z, np.float64)))
+
+
+class Fusion:
+    """The liveness networks of a manifest, their views averaged, their logits added to P(bona fide)."""
+
+    def __init__(self, networks: list[dict], bias: float, runs: dict[str, Logits]):
+        self.networks, self.bias, self._runs = networks, bias, runs
+
+    @classmethod
+    def shipped(cls, models: Path) -> Fusion:
+        """The ONNX files in a folder with a manifest.json."""
+        spoof = read_manifest(models)["spoof"]
+        runs = {n["name"]: _onnx(models / n["file"]) for n in spoof["networks"]}
+        return cls(spoof["networks"], spoof["bias"], runs)
+
+    def logit(self, image: np.ndarray, boxes: Sequence[np.ndarray]) -> np.ndarray:
+        """One fused live logit per box of an RGB image."""
+        total = np.full(len(boxes), self.bias, np.float64)
+        crops = [crops_of(image, box, self.networks) for box in boxes]
+        for network in self.networks:
+            views = np.stack([c[network["name"]] for c in crops])
+            flat = views.reshape(-1, *views.shape[2:])
+            logits = self._runs[network["name"]](to_input(flat))[:, 0]
+            total += network["weight"] * logits.reshape(views.shape[:2]).mean(1)
+        return total
+
+    def probability(self, image: np.ndarray, boxes: Sequence[np.ndarray]) -> np.ndarray:
+        return sigmoid(self.logit(image, boxes))
+
+
+def _onnx(path: Path) -> Logits:
+    session = open_session(path)
+    return lambda x: session.run(["logits"], {"input": x})[0]
+
+
+class Networks:
+    """The liveness networks on the boxes of the presentations."""
+
+    def __init__(self, fusion: Fusion, threshold: float, identity: dict[str, Any]):
+        self._fusion, self.threshold, self.identity = fusion, threshold, identity
+
+    @classmethod
+    def shipped(cls, models: Path = MODELS) -> Networks:
+        spoof = read_manifest(models)["spoof"]
+        identity = {n["file"]: n["sha256"][:12] for n in spoof["networks"]}
+        return cls(Fusion.shipped(models), float(spoof["threshold"]), identity)
+
+    def __call__(self, presentations: Sequence[Presentation]) -> list[Outcome]:
+        return [self._judge(p) for p in presentations]
+
+    def _judge(self, presentation: Presentation) -> Outcome:
+        if presentation.box is None:
+            return Outcome(None, presentation.missing)
+        return Outcome(float(self._fusion.probability(read(presentation), [presentation.box])[0]))
+
+
+class TeacherScores:
+    """The teachers' answers on the boxes of the set: each alone, the pair's mean, all added."""
+
+    def __init__(self, folder: Path):
+        self._teachers = Teachers(folder)
+
+    def __call__(self, presentations: Sequence[Presentation]) -> dict[str, list[Outcome]]:
+        names = (*TEACHERS, "both MiniFASNet, mean probability", "all three added")
+        columns: dict[str, list[Outcome]] = {name: [] for name in names}
+        for presentation in presentations:
+            values = self._judge(presentation)
+            for name, value in zip(names, values, strict=True):
+                columns[name].append(Outcome(value, presentation.missing if value is None else ""))
+        return columns
+
+    def _judge(self, presentation: Presentation) -> list[float | None]:
+        if presentation.box is None:
+            return [None] * 5
+        logits = self._teachers.logits(read(presentation), presentation.box)
+        single = sigmoid(logits)
+        return [float(p) for p in (*single, single[:2].mean(), combine(logits))]
+
+
+def load_binding(library: Path) -> Any:
+    """The Python package of this repository on a built library; one library per process."""
+    os.environ["LIVENESS_LIBRARY"] = str(library.resolve(strict=True))
+    if str(BINDING) not in sys.path:
+        sys.path.insert(0, str(BINDING))
+    package = importlib.import_module("liveness")
+    used = importlib.import_module("liveness._abi")._library_path()
+    if used.resolve() != library.resolve():
+        raise RuntimeError(f"{used} is loaded, not {library}: remove it, or start a new process")
+    return package
+
+
+class Library:
+    """The built library, detector, gates and all."""
+
+    def __init__(self, library: Path, models: Path | None = None, workers: int = 1, **options: Any):
+        self._package = load_binding(library)
+        self.engine = self._package.Liveness(models=models, **options)
+        self._workers = workers
+        info = self.engine.info()
+        self.identity = {"library": info.version, "engine": info.engine, "models": info.models}
+        # Each verdict names the threshold in force; until the first one it is that of the manifest.
+        self.threshold = float(read_manifest(MODELS)["spoof"]["threshold"])
+
+    def __call__(self, presentations: Sequence[Presentation]) -> list[Outcome]:
+        return self.check([p.path for p in presentations])
+
+    def check(self, sources: Sequence[Any]) -> list[Outcome]:
+        """Of paths, encoded files or RGB arrays."""
+        return [self._outcome(a) for a in self.engine.check_many(sources, workers=self._workers, progress=False)]
+
+    def _outcome(self, answer: Any) -> Outcome:
+        if isinstance(answer, self._package.LivenessError):
+            details = asdict(answer.details)
+            reason = answer.details.reasons[0] if answer.code in ("051", "052") and answer.details.reasons else answer.code
+            return Outcome(None, reason, details)
+        details = asdict(answer.details)
+        self.threshold = float(answer.details.threshold)
+        return Outcome(float(answer.details.live_probability), "", details)

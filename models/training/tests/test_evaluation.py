@@ -1,0 +1,383 @@
+"""Figures against hand-computed ones and SciPy, and whole runs on pictures made from the portrait."""
+
+import csv
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+
+from training.evaluation import __main__ as evaluation
+from training.evaluation import card, markdown, quality, sheet, stability
+from training.evaluation.figures import Judged, curve, figures, operating_points, part
+from training.evaluation.pose import pose
+from training.evaluation.presentations import Presentation, load, locate, read
+from training.evaluation.rates import Rate
+from training.evaluation.scorers import Fusion, Outcome
+from training.evaluation.tone import TONES, tone_of
+from training.export import MODELS
+from training.geometry import MASK_TEMPLATE
+from training.spoof import metrics, recapture
+
+PORTRAIT = MODELS.parent / "tests" / "fixtures" / "astronaut.png"
+
+
+def presentation(species="live", source="a", group="g", **values) -> Presentation:
+    return Presentation(Path("x.png"), f"{source}/{species}/{group}.png", species, source, group, **values)
+
+
+def judged(*rows: tuple[str, float | None]) -> Judged:
+    """Species and score per image, each image its own group."""
+    people = [presentation(species, group=str(i)) for i, (species, _) in enumerate(rows)]
+    return Judged(people, [Outcome(score, "" if score is not None else "no_face") for _, score in rows])
+
+
+class TestMetrics:
+    @pytest.mark.parametrize(("errors", "count"), [(0, 1), (0, 100), (100, 100), (5, 50), (1, 3), (399, 400)])
+    def test_intervals_are_those_of_scipy(self, errors, count):
+        exact = binomtest(errors, count).proportion_ci(0.95, "exact")
+        assert metrics.clopper_pearson(errors, count) == pytest.approx((exact.low, exact.high), abs=1e-9)
+
+    def test_nothing_measured_may_be_anything(self):
+        assert metrics.clopper_pearson(0, 0) == (0.0, 1.0)
+        assert str(Rate.of([])) == "-"
+
+    def test_rates(self):
+        rate = Rate.of([True, False, False, False])
+        assert (rate.errors, rate.count, rate.value) == (1, 4, 0.25)
+        assert str(rate) == "25.0 % [0.6, 80.6] (n=4)"
+
+    def test_a_bpcer_is_never_exceeded(self):
+        bona = np.arange(20.0)
+        assert (bona < metrics.threshold_at_bpcer(bona, 0.05)).sum() == 1
+        assert (bona[:19] < metrics.threshold_at_bpcer(bona[:19], 0.05)).sum() == 0
+        assert metrics.apcer_at_bpcer(bona, np.array([0.5, 1.0, 7.0, -1.0]), 0.05) == 0.5
+
+    def test_one_group_gives_the_figures_of_the_sample_in_every_round(self):
+        rng = np.random.default_rng(4)
+        live = rng.random(200) < 0.4
+        scores = (live + rng.normal(0, 1, 200)).round(1)
+        areas, errors = metrics.bootstrap(scores, live, np.zeros(200), rounds=3)
+        assert areas == pytest.approx([metrics.auc(scores[live], scores[~live])] * 3)
+        assert errors == pytest.approx([metrics.eer(scores[live], scores[~live])] * 3)
+
+    def test_copies_of_an_image_narrow_nothing(self):
+        """A hundred frames of one person are one observation, not a hundred."""
+        rng = np.random.default_rng(5)
+        live = np.repeat(np.arange(20) % 2 == 0, 100)
+        scores = np.repeat(rng.normal(0, 1, 20), 100) + live
+
+        def spread(groups):
+            return np.ptp(np.quantile(metrics.bootstrap(scores, live, groups)[0], (0.025, 0.975)))
+
+        assert spread(np.repeat(np.arange(20), 100)) > 5 * spread(np.arange(2000))
+
+    def test_reliability(self):
+        stated, live = np.array([0.1, 0.1, 0.9, 0.9]), np.array([0.0, 1.0, 1.0, 1.0])
+        assert metrics.reliability(stated, live) == [(pytest.approx(0.1), 0.5, 2), (pytest.approx(0.9), 1.0, 2)]
+        assert metrics.expected_calibration_error(stated, live) == pytest.approx((2 * 0.4 + 2 * 0.1) / 4)
+
+
+class TestFigures:
+    TABLE = judged(
+        *[("live", 0.9)] * 4, ("live", 0.2), ("live", None),
+        *[("print", 0.1)] * 2, *[("print", 0.8)] * 2,
+        *[("screen", 0.1)] * 3, ("screen", 0.5), ("screen", None),
+    )  # fmt: skip
+
+    def test_acer_takes_the_worst_species(self):
+        found = part("all", self.TABLE, 0.5, rounds=50)
+        assert {name: rate.value for name, rate in found.apcer.items()} == {"print": 0.5, "screen": 0.25}
+        assert found.bpcer.value == 0.2
+        assert found.acer == pytest.approx((0.5 + 0.2) / 2)
+        assert found.worst == found.apcer["print"]
+
+    def test_what_got_no_verdict_is_counted_apart(self):
+        found = part("all", self.TABLE, 0.5, rounds=50)
+        assert {name: rate.value for name, rate in found.apnrr.items()} == {"print": 0.0, "screen": 0.2}
+        assert (found.bpnrr.errors, found.bpnrr.count, found.bpcer.count) == (1, 6, 5)
+        assert found.reasons == {"no_face": 2}
+        assert (found.curve.bona_fide, found.curve.attacks) == (5, 8)
+
+    def test_one_class_alone_has_no_curve(self):
+        found = part("web", judged(("live", 0.9), ("live", 0.1)), 0.5)
+        assert found.curve is None
+        assert found.acer is None
+        assert found.apcer == {}
+        assert found.bpcer.value == 0.5
+
+    def test_intervals_need_two_groups_of_each_class(self):
+        people = [presentation(s, group=g) for s, g in (("live", "1"), ("live", "1"), ("print", "2"), ("print", "3"))]
+        found = curve(Judged(people, [Outcome(v) for v in (0.9, 0.8, 0.3, 0.85)]), rounds=50)
+        assert found.auc == 0.75
+        assert found.auc_interval is None
+
+    def test_operating_points_hold_portraits_apart(self):
+        people = [presentation(), presentation(assumed=True), presentation("print")]
+        points = {p.threshold: p for p in operating_points(Judged(people, [Outcome(v) for v in (0.95, 0.45, 0.55)]))}
+        assert points[0.5].bpcer_camera.value == 0
+        assert points[0.5].bpcer_portraits.value == 1
+        assert points[0.5].apcer["print"].value == 1
+        assert points[0.6].apcer["print"].value == 0
+
+    def test_a_report_names_every_part(self):
+        rows = ("live", "a"), ("print", "a"), ("live", "b"), ("screen", "b")
+        people = [presentation(s, source=a, group=str(i)) for i, (s, a) in enumerate(rows)]
+        found = figures("test", Judged(people, [Outcome(v) for v in (0.9, 0.1, 0.6, 0.7)]), 0.5, {}, rounds=20)
+        assert [p.name for p in found.parts] == ["a", "b", "all with labels"]
+        text = markdown.errors(found)
+        assert "| a | print 0.0 % [0.0, 97.5] (n=1) | 0.0 % [0.0, 97.5] (n=1) | 0.0 % |" in text
+        assert "| b | screen 100.0 % [2.5, 100.0] (n=1) |" in text
+        assert "APCER at BPCER 1 %" in markdown.comparison([found, replace(found, title="other")], ["a"])
+
+    def test_unequal_columns_are_refused(self):
+        with pytest.raises(ValueError, match="1 presentations but 0 outcomes"):
+            Judged([presentation()], [])
+
+
+class TestLoading:
+    def picture(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), np.zeros((8, 8, 3), np.uint8))
+
+    def test_folders_name_label_and_source(self, tmp_path):
+        for name in ("a/live/1.png", "a/replay/2.png", "print/3.png"):
+            self.picture(tmp_path / name)
+        found = {p.name: (p.species, p.source) for p in load(tmp_path)}
+        assert found == {
+            "a/live/1.png": ("live", "a"), "a/replay/2.png": ("screen", "a"), "print/3.png": ("print", tmp_path.name),
+        }  # fmt: skip
+
+    def test_a_csv_of_your_own(self, tmp_path):
+        (tmp_path / "mine.csv").write_text("path,label,source,group,split\nx.png,genuine,s,anna,val\ny.png,print,s,anna,train\n")
+        (found,) = load(tmp_path / "mine.csv")
+        assert (found.species, found.source, found.group, found.path) == ("live", "s", "anna", tmp_path / "x.png")
+        assert len(load(tmp_path / "mine.csv", "all")) == 2
+
+    def test_what_is_no_set_is_said(self, tmp_path):
+        with pytest.raises(ValueError, match="no labelled image"):
+            load(tmp_path)
+        self.picture(tmp_path / "loose.png")
+        with pytest.raises(ValueError, match="no folder that names its label"):
+            load(tmp_path)
+        (tmp_path / "bad.csv").write_text("path,label\nx.png,\n")
+        with pytest.raises(ValueError, match="needs a path and a label"):
+            load(tmp_path / "bad.csv")
+
+    def test_images_without_one_face_have_no_box(self, tmp_path):
+        self.picture(tmp_path / "live" / "empty.png")
+        (tmp_path / "live" / "broken.png").write_bytes(b"no image")
+        portrait = cv2.imread(str(PORTRAIT))
+        cv2.imwrite(str(tmp_path / "live" / "one.png"), portrait)
+        cv2.imwrite(str(tmp_path / "live" / "two.png"), np.hstack([portrait, portrait]))
+        found = {Path(p.name).stem: p for p in locate(load(tmp_path), MODELS)}
+        assert {name: p.missing for name, p in found.items() if p.box is None} == {
+            "empty": "no_face", "broken": "002", "two": "several_faces",
+        }  # fmt: skip
+        assert found["one"].box is not None
+        assert found["one"].points.shape == (5, 2)
+
+
+class TestPeople:
+    def test_pose(self):
+        straight = MASK_TEMPLATE.copy()
+        straight[2, 1] = 34.5 + 0.572 * 26.1
+        assert np.abs(pose(straight)).max() < 1
+        tilt = np.radians(30)
+        turned = straight @ np.float32([[np.cos(tilt), np.sin(tilt)], [-np.sin(tilt), np.cos(tilt)]])
+        assert pose(turned).roll == pytest.approx(30, abs=0.1)
+        straight[2, 0] += 10
+        assert pose(straight).yaw > 35
+        assert pose(np.zeros((5, 2))) is None
+
+    def test_tone(self):
+        for shade, expected in (((240, 205, 180), TONES[0]), ((60, 40, 25), TONES[2])):
+            assert tone_of(np.full((96, 96, 3), shade, np.uint8), MASK_TEMPLATE) == expected
+
+
+class TestStability:
+    def test_jitter_stays_in_its_bounds(self):
+        box = np.float32([100, 50, 40, 60])
+        for moved in stability.jittered(box, np.random.default_rng(1), 200):
+            assert np.abs(moved[:2] + moved[2:] / 2 - (120, 80)).max() <= 6.01
+            assert 0.899 <= moved[2] / 40 <= 1.101
+            assert moved[2] / 40 == pytest.approx(moved[3] / 60, abs=1e-4)
+
+    def test_a_network_that_sees_nothing_is_stable(self, tmp_path):
+        spec = {"name": "n", "views": [{"scale": 1.5, "mirror": False}], "crop": "square", "size": 32, "weight": 1.0}
+        fusion = Fusion([spec], 0.0, {"n": lambda x: np.ones((len(x), 3), np.float32)})
+        cv2.imwrite(str(tmp_path / "x.png"), np.full((64, 64, 3), 90, np.uint8))
+        p = replace(presentation(), path=tmp_path / "x.png", box=np.float32([10, 10, 30, 30]))
+        (series,) = stability.jitter_series([p], fusion, 5)
+        assert series.deviation == pytest.approx(0, abs=1e-9)
+        assert series.plain == pytest.approx(1 / (1 + np.exp(-1)))
+        assert series.flips(0.5) == [False] * 5
+        assert series.looks["brightness"] == pytest.approx(90 / 255, abs=1e-3)
+
+    def test_flips_and_lost_verdicts(self):
+        moved = {"a": 0.6, "b": 0.3, "c": None, "d": 0.4}
+        found = stability.stability("x", [stability.Series(presentation(), 0.7, moved, {})], 0.5)
+        assert (found.flips.errors, found.flips.count) == (2, 3)
+        assert (found.changed_response.errors, found.changed_response.count) == (1, 4)
+        assert found.deviation == pytest.approx(np.std([0.7, 0.6, 0.3, 0.4]))
+
+    def test_disturbances_do_what_they_say(self):
+        image = np.full((40, 60, 3), 100, np.uint8)
+        done = {name: apply(image) for name, apply in stability.DISTURBANCES.items()}
+        assert done["half size"].shape == (20, 30, 3)
+        assert done["double size"].shape == (80, 120, 3)
+        assert done["brightness x 0.7"][0, 0, 0] == 70
+        assert done["gamma 1.4"][0, 0, 0] < 100 < done["gamma 0.7"][0, 0, 0]
+        assert cv2.imdecode(np.frombuffer(done["JPEG 60"], np.uint8), cv2.IMREAD_COLOR).shape == (40, 60, 3)
+
+    def test_a_sub_sample_is_balanced_and_repeatable(self):
+        many = [presentation(source=s, group=str(i)) for s, n in (("big", 50), ("small", 5)) for i in range(n)]
+        chosen = stability.subsample(many, 8)
+        assert sorted(p.source for p in chosen) == ["big"] * 4 + ["small"] * 4
+        assert chosen == stability.subsample(many[::-1], 8)
+        assert len(stability.subsample(many, 0)) == 55
+
+
+def verdict(species: str, score: float, **measures: float) -> tuple[Presentation, Outcome]:
+    usual = {"face_size": 200.0, "outside": 0.0, "yaw": 0.0, "pitch": 0.0, "roll": 0.0, "brightness": 0.5}
+    usual |= {"contrast": 0.2, "clipped": 0.0, "sharpness": 100.0}
+    return presentation(species, framing="frame"), Outcome(score, "", {"quality": usual | measures})
+
+
+class TestQuality:
+    def verdicts(self) -> quality.Verdicts:
+        rng = np.random.default_rng(1)
+        rows = [verdict("live", 0.9, sharpness=float(s)) for s in rng.uniform(50, 150, 380)]
+        rows += [verdict("live", 0.1, sharpness=float(s)) for s in rng.uniform(1, 10, 20)]
+        rows += [verdict("print", 0.2, sharpness=30.0)] * 30
+        return quality.Verdicts(Judged([p for p, _ in rows], [o for _, o in rows]), 0.5)
+
+    def test_a_gate_that_pays_is_proposed(self):
+        blurred = next(g for g in quality.GATES if g.reason == "blurred")
+        chosen, evidence = quality.proposal(quality.error_versus_reject(blurred, self.verdicts()))
+        assert evidence
+        assert 9 < chosen.limit < 55
+        assert chosen.bpcer_kept.value < 0.01
+        assert chosen.bpcer_refused.value > 0.9
+
+    def test_one_that_does_not_is_not(self):
+        dark = next(g for g in quality.GATES if g.reason == "too_dark")
+        _, evidence = quality.proposal(quality.error_versus_reject(dark, self.verdicts()))
+        assert not evidence
+
+    def test_what_a_limit_refuses(self):
+        blurred = next(g for g in quality.GATES if g.reason == "blurred")
+        found = quality.kept(blurred, self.verdicts(), 40.0)
+        assert (found.refused_bona_fide.errors, found.refused_bona_fide.count) == (20, 400)
+        assert found.refused_attacks.value == 1
+        assert found.bpcer_kept.value == 0
+
+    def test_the_limits_of_the_library_are_read(self):
+        limits = quality.shipped_limits()
+        assert set(limits) == {g.reason for g in quality.GATES}
+        assert all(np.isfinite(v) and v > 0 for v in limits.values())
+        assert limits["too_dark"] < limits["too_bright"]
+
+
+class TestCard:
+    TEXT = "a\n<!-- begin:table x -->\nold\n<!-- end:table -->\nb\n<!-- begin:table y -->\nkept\n<!-- end:table -->\n"
+
+    def test_blocks_are_replaced_and_nothing_else(self):
+        text, missing = card.filled(self.TEXT, {"x": "| new |"})
+        assert missing == ["y"]
+        assert text == self.TEXT.replace("old", "\n| new |\n")
+        assert card.filled(text, {"x": "| new |"})[0] == text
+
+    def test_every_block_of_the_model_card_has_an_end(self):
+        text = (MODELS / "MODEL_CARD.md").read_text("utf-8")
+        assert text.count("<!-- begin:table") == text.count("<!-- end:table -->") == len(card.BLOCK.findall(text)) > 0
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory) -> Path:
+    """Bona fide variants of the portrait, simulated prints and screens of it, and an empty picture."""
+    folder = tmp_path_factory.mktemp("pictures")
+    portrait = cv2.cvtColor(cv2.imread(str(PORTRAIT)), cv2.COLOR_BGR2RGB)
+    box, scene = np.float32([166, 66, 118, 146]), np.full((300, 400, 3), 120, np.uint8)
+    images = {f"live/{i}.png": cv2.resize(portrait, None, fx=f, fy=f) for i, f in enumerate((1.0, 0.8, 0.6))}
+    for i, species in enumerate(("print", "replay", "replay")):
+        images[f"{species}/{i}.png"] = recapture.render(np.random.default_rng(i), portrait, box, scene, species, 400)[0]
+    images["live/empty.png"] = scene
+    for name, image in images.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        cv2.imwrite(str(folder / name), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    return folder
+
+
+def rows_of(path: Path) -> list[dict]:
+    with open(path, newline="") as handle:
+        return list(csv.DictReader(handle))
+
+
+def test_a_whole_run_on_a_folder(pictures, tmp_path):
+    evaluation.main(["--data", str(pictures), "--out", str(tmp_path), "--rounds", "20"])
+    rows = rows_of(tmp_path / "networks.csv")
+    assert sorted(r["species"] for r in rows) == ["live"] * 4 + ["print"] + ["screen"] * 2
+    assert next(r["reason"] for r in rows if r["path"] == "live/empty.png") == "no_face"
+    assert all(0 <= float(r["probability"]) <= 1 for r in rows if not r["reason"])
+    (networks,) = json.loads((tmp_path / "evaluation.json").read_text())
+    (only,) = networks["parts"]
+    assert (only["bona_fide"], only["attacks"], only["bpnrr"]["errors"]) == (4, 3, 1)
+    for name in ("det", "scores", "reliability"):
+        assert cv2.imread(str(tmp_path / f"networks-{name}.png")) is not None
+    assert "## Networks on given boxes" in (tmp_path / "evaluation.md").read_text()
+    assert not (tmp_path / sheet.NAME).exists()
+    again = evaluation.load_scores(tmp_path / "networks.csv")
+    assert [p.species for p in again.presentations] == [r["species"] for r in rows]
+
+
+def test_the_sheet_is_made_on_request_and_kept_from_git(tmp_path):
+    cv2.imwrite(str(tmp_path / "x.png"), cv2.imread(str(PORTRAIT)))
+    rows = [(replace(presentation(s), path=tmp_path / "x.png"), Outcome(v)) for s, v in (("live", 0.1), ("print", 0.1))]
+    wrong = Judged([p for p, _ in rows], [o for _, o in rows])
+    assert sheet.worst(wrong, 0.5) == [0]
+    path = sheet.write(wrong, 0.5, tmp_path)
+    assert cv2.imread(str(path)) is not None
+    assert (tmp_path / ".gitignore").read_text() == "*.LOCAL-ONLY.*\n"
+
+
+@pytest.fixture(scope="module")
+def library() -> str:
+    """The built library; .ci/evaluation.sh names it."""
+    path = os.environ.get("LIVENESS_LIBRARY")
+    if not path:
+        pytest.skip("LIVENESS_LIBRARY names no built library")
+    return path
+
+
+def test_the_built_library_is_measured(pictures, tmp_path, library):
+    evaluation.main(["--data", str(pictures), "--out", str(tmp_path), "--rounds", "20", "--library", library, "--embedded"])
+    rows = {r["path"]: r for r in rows_of(tmp_path / "library.csv")}
+    assert rows["live/empty.png"]["reason"] == "no_face"
+    details = json.loads(rows["live/0.png"]["details"])
+    assert details["faces"] == 1
+    assert details["live_probability"] == pytest.approx(float(rows["live/0.png"]["probability"]))
+    quality.main(["--out", str(tmp_path)])
+    assert "face_too_small" in (tmp_path / "blocks" / "quality.md").read_text()
+    args = ["--data", str(pictures), "--out", str(tmp_path), "--library", library, "--jitters", "2", "--images", "3"]
+    stability.main(args)
+    data = json.loads((tmp_path / "stability.json").read_text())
+    assert data["library"]["classes"][0]["images"] > 0
+    assert len(data["library"]["disturbances"]) == len(stability.DISTURBANCES)
+
+
+def test_library_and_networks_see_the_same_face(pictures, library):
+    """The engine inside the library may differ by 1e-3, the detector's resampling by a little more."""
+    from training.evaluation.scorers import Library, Networks
+
+    located = [p for p in locate(load(pictures), MODELS) if p.box is not None]
+    networks = Networks.shipped(MODELS)(located)
+    built = Library(Path(library), MODELS)(located)
+    pairs = [(a.probability, b.probability) for a, b in zip(networks, built, strict=True) if b.probability is not None]
+    assert len(pairs) >= 3
+    assert all(abs(a - b) < 0.1 for a, b in pairs)
+    assert read(located[0]).dtype == np.uint8

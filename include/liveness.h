@@ -17,8 +17,9 @@
  *   the value that a function's text names (a zero or an empty string otherwise).
  * - Threads: every function may be called from every thread. A const handle means concurrent use
  *   is fine: one handle serves many threads at once, and each call computes on one thread.
- *   Handles with different options coexist. liveness_free alone must be the last use of a handle.
- *   The log callback is the only state that handles share.
+ *   Handles with different options coexist. liveness_free alone must be the last use of a handle;
+ *   a handle that was freed is 4 in every later call. The log callback is the only setting that
+ *   handles share.
  * - Ownership: a `const char *` that a function returns is the library's and is never freed. A
  *   `char *` that it stores is the caller's, for liveness_string_free. What is passed in is only
  *   borrowed for the call.
@@ -149,7 +150,7 @@
 #define LIVENESS_LOG_OFF 0
 
 /**
- * Log level: status 005.
+ * Log level: status 005, and a handle that liveness_free should not have been given.
  */
 #define LIVENESS_LOG_ERROR 1
 
@@ -242,7 +243,7 @@
 
 /**
  * A handle: the loaded networks and the choices made for them. From liveness_init, ended by
- * liveness_free.
+ * liveness_free. It is no address: nothing can be read through it.
  */
 typedef struct liveness_engine liveness_engine;
 
@@ -515,8 +516,13 @@ int32_t liveness_init(const struct liveness_config *config,
                       struct liveness_engine **engine);
 
 /**
- * Ends a handle. Null is allowed and does nothing. The handle must not be used afterwards, and no
- * other thread may be inside a call with it.
+ * Ends a handle. Null is allowed and does nothing.
+ *
+ * It must be the last use of the handle: no other thread may be inside a call with it, and it must
+ * not be freed again. A debug build of the library says what was done wrong on standard error and
+ * aborts. A release build logs it (level LIVENESS_LOG_ERROR) and goes on: the calls under way end
+ * as if nothing had happened, and the last of them frees the memory; what is not open is left
+ * alone. A later call with a freed handle is status 4 in every build.
  */
 void liveness_free(struct liveness_engine *engine);
 

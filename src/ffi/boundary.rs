@@ -148,3 +148,51 @@ fn force_panic(function: &str) {
         panic!("forced in {function}");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::CStr;
+
+    fn reason() -> String {
+        // SAFETY: the reason ends with a NUL and is copied before the next call.
+        unsafe { CStr::from_ptr(last_error()) }
+            .to_str()
+            .unwrap()
+            .to_owned()
+    }
+
+    #[test]
+    fn the_reason_is_that_of_the_last_call() {
+        assert_eq!(reason(), "");
+        let failed = status("test", || Err(Error::bad_request("one\0two")));
+        assert_eq!((failed, reason().as_str()), (4, "onetwo"));
+        assert_eq!(value("test", 1, || 2), 2);
+        assert_eq!(reason(), "onetwo");
+        std::thread::spawn(|| assert_eq!(reason(), ""))
+            .join()
+            .unwrap();
+        assert_eq!((status("test", || Ok(())), reason().as_str()), (OK, ""));
+    }
+
+    #[test]
+    fn a_panic_is_005_and_says_where() {
+        let number = status("test", || panic!("on {}", "purpose"));
+        assert_eq!(number, INTERNAL);
+        assert!(reason().contains("on purpose") && reason().contains("boundary.rs"));
+        assert_eq!(value("test", 7, || panic!("static text")), 7);
+        assert!(reason().contains("static text"));
+        let any = value("test", 7, || std::panic::panic_any(3_u8));
+        assert_eq!(any, 7);
+        assert!(reason().contains("no message"));
+    }
+
+    #[test]
+    fn a_call_inside_a_call_is_still_inside() {
+        let inner = value("outer", 0, || {
+            value("inner", (), || ());
+            CALLS.get()
+        });
+        assert_eq!((inner, CALLS.get()), (1, 0));
+    }
+}

@@ -6,22 +6,10 @@ use std::path::Path;
 
 use libc::c_char;
 
-use super::LivenessEngine;
 use super::types::{LivenessConfig, LivenessPixels, null, read};
 use crate::config::Config;
-use crate::engine::Engine;
 use crate::error::{Error, ErrorCode};
 use crate::pixels::{PixelFormat, Pixels};
-
-/// # Safety
-/// `engine` is null or a handle of liveness_init that has not been freed and is not during 'a.
-pub(super) unsafe fn engine<'a>(engine: *const LivenessEngine) -> Result<&'a Engine, Error> {
-    // SAFETY: the caller's promise.
-    match unsafe { engine.as_ref() } {
-        Some(LivenessEngine(engine)) => Ok(engine),
-        None => Err(null("engine")),
-    }
-}
 
 /// # Safety
 /// `data` is null or points to `len` bytes that are readable and do not change during 'a.
@@ -145,4 +133,95 @@ pub(super) unsafe fn config(config: *const LivenessConfig) -> Result<Config, Err
 
 fn bad_request(detail: impl Into<String>) -> Error {
     Error::new(ErrorCode::BadRequest, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ptr::null;
+
+    #[test]
+    fn bytes_are_borrowed_as_they_are() {
+        let data = [1_u8, 2, 3];
+        // SAFETY: three readable bytes, or none that are looked at.
+        unsafe {
+            assert_eq!(bytes("data", data.as_ptr(), 3).unwrap(), data);
+            assert!(bytes("data", data.as_ptr(), 0).unwrap().is_empty());
+            assert!(bytes("data", null(), 0).is_err());
+            assert!(bytes("data", data.as_ptr(), usize::MAX).is_err());
+            assert!(bytes("data", data.as_ptr(), isize::MAX as usize + 1).is_err());
+        }
+    }
+
+    #[test]
+    fn a_path_ends_at_its_nul() {
+        // SAFETY: a string that ends with a NUL, and null.
+        unsafe {
+            assert_eq!(path("path", c"a/b".as_ptr()).unwrap(), Path::new("a/b"));
+            assert!(path("path", null()).is_err());
+        }
+    }
+
+    fn grey(data: &[u8]) -> LivenessPixels {
+        LivenessPixels {
+            struct_size: size_of::<LivenessPixels>() as u32,
+            format: super::super::types::LIVENESS_PIXELS_GRAY,
+            data: data.as_ptr(),
+            len: data.len(),
+            stride: 0,
+            width: 2,
+            height: 2,
+            orientation: 0,
+            reserved: 0,
+        }
+    }
+
+    #[test]
+    fn pixels_are_checked_before_they_are_borrowed() {
+        let data = [7_u8; 4];
+        let good = grey(&data);
+        // SAFETY: structs of the stated size, whose data are there or refused.
+        unsafe {
+            let read = pixels(&good).unwrap();
+            assert_eq!((read.data, read.orientation), (&data[..], 1));
+            let bad: [fn(&mut LivenessPixels); 7] = [
+                |bad| bad.struct_size = 0,
+                |bad| bad.format = 0,
+                |bad| bad.format = 9,
+                |bad| bad.orientation = 9,
+                |bad| bad.reserved = 1,
+                |bad| bad.data = null(),
+                |bad| bad.len = usize::MAX,
+            ];
+            for spoil in bad {
+                let mut bad = good;
+                spoil(&mut bad);
+                assert!(pixels(&bad).is_err());
+            }
+            assert!(pixels(null()).is_err());
+        }
+    }
+
+    #[test]
+    fn zero_means_the_default() {
+        // SAFETY: null, and any bit pattern, is a configuration.
+        unsafe {
+            assert!(config(null()).is_ok());
+            let mut zero: LivenessConfig = std::mem::zeroed();
+            assert!(config(&zero).is_err());
+            zero.struct_size = size_of::<LivenessConfig>() as u32;
+            let plain = config(&zero).unwrap();
+            assert_eq!(plain.max_pixels, Config::default().max_pixels);
+            assert_eq!(plain.threshold, None);
+            zero.models_dir = c"models".as_ptr();
+            zero.onnxruntime = c"runtime".as_ptr();
+            zero.strict_quality = 1;
+            let set = config(&zero).unwrap();
+            assert_eq!(set.models_dir.as_deref(), Some(Path::new("models")));
+            assert_eq!(set.onnxruntime.as_deref(), Some(Path::new("runtime")));
+            assert!(set.strict_quality);
+            zero.strict_quality = 2;
+            assert!(config(&zero).is_err());
+        }
+    }
 }

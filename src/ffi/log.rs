@@ -95,6 +95,11 @@ pub(super) fn error(function: &str, error: &Error) {
     });
 }
 
+/// The host did what the header forbids.
+pub(super) fn misuse(function: &str, what: &str) {
+    write(LIVENESS_LOG_ERROR, || format!("{function}: {what}"));
+}
+
 fn write(level: i32, message: impl FnOnce() -> String) {
     // A call that the callback itself makes is not logged: it would not end.
     if level > LEVEL.load(Ordering::Relaxed) || IN_CALLBACK.get() {
@@ -110,4 +115,50 @@ fn write(level: i32, message: impl FnOnce() -> String) {
     // message is a string that ends with a NUL and lives until the call returns.
     unsafe { (sink.function)(sink.user, level, message.as_ptr()) };
     IN_CALLBACK.set(false);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::CStr;
+    use std::sync::Mutex;
+
+    type Lines = Mutex<Vec<(i32, String)>>;
+
+    unsafe extern "C" fn keep(user: *mut c_void, level: i32, message: *const c_char) {
+        // SAFETY: `user` is the Lines that the test registered, the message a string with a NUL.
+        let (lines, message) = unsafe { (&*user.cast::<Lines>(), CStr::from_ptr(message)) };
+        let mine = message.to_str().unwrap();
+        // Other tests of this process fail calls as well.
+        if mine.starts_with("log test") {
+            lines.lock().unwrap().push((level, mine.to_owned()));
+            misuse("log test", "from inside");
+            assert!(set(None, std::ptr::null_mut(), LIVENESS_LOG_OFF).is_err());
+        }
+    }
+
+    #[test]
+    fn lines_reach_the_callback_up_to_its_level() {
+        let lines = Lines::default();
+        let user = (&raw const lines).cast_mut().cast();
+        for level in [-1, 5, i32::MAX] {
+            assert!(set(Some(keep), user, level).is_err());
+        }
+        misuse("log test", "before");
+        set(Some(keep), user, LIVENESS_LOG_WARN).unwrap();
+        misuse("log test", "a\0b");
+        error("log test", &Error::bad_request("bad"));
+        error("log test", &Error::unreadable("not logged"));
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| misuse("log test", "thread"));
+            }
+        });
+        set(None, std::ptr::null_mut(), LIVENESS_LOG_DEBUG).unwrap();
+        misuse("log test", "after");
+        let lines = lines.into_inner().unwrap();
+        assert_eq!(lines[0], (LIVENESS_LOG_ERROR, "log test: ab".into()));
+        assert_eq!(lines[1], (LIVENESS_LOG_WARN, "log test: 004: bad".into()));
+        assert_eq!(lines.len(), 5);
+    }
 }

@@ -4,10 +4,12 @@
 mod boundary;
 mod input;
 mod log;
+mod registry;
 mod text;
 mod types;
 
 use std::ffi::CString;
+use std::sync::Arc;
 
 use libc::{c_char, c_void, size_t};
 
@@ -18,6 +20,7 @@ use crate::response;
 use crate::verdict::Verdict;
 
 use boundary::{last_error, status, value};
+use registry::{Ended, Registry};
 use types::{
     LIVENESS_ERROR_INTERNAL, LIVENESS_JSON_DETAILS, LivenessConfig, LivenessPixels, LivenessResult,
     ResultSlot, null,
@@ -29,8 +32,12 @@ use types::{
 pub const LIVENESS_ABI_VERSION: u32 = 1;
 
 /// A handle: the loaded networks and the choices made for them. From liveness_init, ended by
-/// liveness_free.
-pub struct LivenessEngine(Engine);
+/// liveness_free. It is no address: nothing can be read through it.
+pub struct LivenessEngine {
+    _opaque: (),
+}
+
+static HANDLES: Registry<Engine> = Registry::new();
 
 /// Called with one line about what the library does. It must not unwind (no C++ exception, no
 /// longjmp) and may be called from every thread that calls the library, from several at once.
@@ -57,26 +64,42 @@ pub unsafe extern "C" fn liveness_init(
         if engine.is_null() {
             return Err(null("engine"));
         }
-        // SAFETY: not null, so writable by the promise of the header.
-        unsafe { engine.write(std::ptr::null_mut()) };
+        // SAFETY: not null, so writable by the promise of the header; a host may have packed it.
+        unsafe { engine.write_unaligned(std::ptr::null_mut()) };
         // SAFETY: the header's promise for config.
         let config = unsafe { input::config(config) }?;
         let handle = Engine::new(config)?;
         log::ready(&handle.info());
+        let handle = std::ptr::without_provenance_mut(HANDLES.open(handle)?);
         // SAFETY: as above.
-        unsafe { engine.write(Box::into_raw(Box::new(LivenessEngine(handle)))) };
+        unsafe { engine.write_unaligned(handle) };
         Ok(())
     })
 }
 
-/// Ends a handle. Null is allowed and does nothing. The handle must not be used afterwards, and no
-/// other thread may be inside a call with it.
+/// Ends a handle. Null is allowed and does nothing.
+///
+/// It must be the last use of the handle: no other thread may be inside a call with it, and it must
+/// not be freed again. A debug build of the library says what was done wrong on standard error and
+/// aborts. A release build logs it (level LIVENESS_LOG_ERROR) and goes on: the calls under way end
+/// as if nothing had happened, and the last of them frees the memory; what is not open is left
+/// alone. A later call with a freed handle is status 4 in every build.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn liveness_free(engine: *mut LivenessEngine) {
     value("liveness_free", (), || {
-        if !engine.is_null() {
-            // SAFETY: a handle of liveness_init that nobody uses any more, by the header's promise.
-            drop(unsafe { Box::from_raw(engine) });
+        if engine.is_null() {
+            return;
+        }
+        match HANDLES.end(engine.addr()) {
+            Ended::Unused => {}
+            Ended::InUse => misuse(
+                "liveness_free",
+                "another thread is inside a call with this handle; free it when all have returned",
+            ),
+            Ended::Unknown => misuse(
+                "liveness_free",
+                "this handle is not open: it was freed before, or liveness_init never gave it",
+            ),
         }
     })
 }
@@ -96,7 +119,7 @@ pub unsafe extern "C" fn liveness_check(
     len: size_t,
     result: *mut LivenessResult,
 ) -> i32 {
-    // SAFETY: the header's promises for engine and result, and for data.
+    // SAFETY: the header's promises for result and data.
     unsafe {
         check("liveness_check", engine, result, || {
             Ok(Image::Encoded(input::bytes("data", data, len)?))
@@ -118,7 +141,7 @@ pub unsafe extern "C" fn liveness_check_base64(
     len: size_t,
     result: *mut LivenessResult,
 ) -> i32 {
-    // SAFETY: the header's promises for engine and result, and for text.
+    // SAFETY: the header's promises for result and text.
     unsafe {
         check("liveness_check_base64", engine, result, || {
             Ok(Image::Base64(input::bytes("text", text.cast(), len)?))
@@ -139,7 +162,7 @@ pub unsafe extern "C" fn liveness_check_file(
     path: *const c_char,
     result: *mut LivenessResult,
 ) -> i32 {
-    // SAFETY: the header's promises for engine and result, and for path.
+    // SAFETY: the header's promises for result and path.
     unsafe {
         check("liveness_check_file", engine, result, || {
             Ok(Image::File(input::path("path", path)?))
@@ -158,7 +181,7 @@ pub unsafe extern "C" fn liveness_check_pixels(
     pixels: *const LivenessPixels,
     result: *mut LivenessResult,
 ) -> i32 {
-    // SAFETY: the header's promises for engine and result, and for pixels.
+    // SAFETY: the header's promises for result and pixels.
     unsafe {
         check("liveness_check_pixels", engine, result, || {
             Ok(Image::Pixels(input::pixels(pixels)?))
@@ -187,7 +210,7 @@ pub unsafe extern "C" fn liveness_check_json(
     flags: u32,
     json: *mut *mut c_char,
 ) -> i32 {
-    // SAFETY: the header's promises for engine and json, and for data.
+    // SAFETY: the header's promises for json and data.
     unsafe {
         check_json("liveness_check_json", engine, flags, json, || {
             Ok(Image::Encoded(input::bytes("data", data, len)?))
@@ -205,7 +228,7 @@ pub unsafe extern "C" fn liveness_check_base64_json(
     flags: u32,
     json: *mut *mut c_char,
 ) -> i32 {
-    // SAFETY: the header's promises for engine and json, and for text.
+    // SAFETY: the header's promises for json and text.
     unsafe {
         check_json("liveness_check_base64_json", engine, flags, json, || {
             Ok(Image::Base64(input::bytes("text", text.cast(), len)?))
@@ -222,7 +245,7 @@ pub unsafe extern "C" fn liveness_check_file_json(
     flags: u32,
     json: *mut *mut c_char,
 ) -> i32 {
-    // SAFETY: the header's promises for engine and json, and for path.
+    // SAFETY: the header's promises for json and path.
     unsafe {
         check_json("liveness_check_file_json", engine, flags, json, || {
             Ok(Image::File(input::path("path", path)?))
@@ -239,7 +262,7 @@ pub unsafe extern "C" fn liveness_check_pixels_json(
     flags: u32,
     json: *mut *mut c_char,
 ) -> i32 {
-    // SAFETY: the header's promises for engine and json, and for pixels.
+    // SAFETY: the header's promises for json and pixels.
     unsafe {
         check_json("liveness_check_pixels_json", engine, flags, json, || {
             Ok(Image::Pixels(input::pixels(pixels)?))
@@ -265,13 +288,11 @@ pub unsafe extern "C" fn liveness_info_json(
         if json.is_null() {
             return Err(null("json"));
         }
-        // SAFETY: not null, so writable by the promise of the header.
-        unsafe { json.write(std::ptr::null_mut()) };
-        // SAFETY: the header's promise for engine.
-        let engine = unsafe { input::engine(engine) }?;
-        let text = owned(info_json(engine))?;
+        // SAFETY: not null, so writable by the promise of the header; a host may have packed it.
+        unsafe { json.write_unaligned(std::ptr::null_mut()) };
+        let text = owned(info_json(open_engine(engine)?.as_ref()))?;
         // SAFETY: as above.
-        unsafe { json.write(text) };
+        unsafe { json.write_unaligned(text) };
         Ok(())
     })
 }
@@ -361,8 +382,7 @@ pub unsafe extern "C" fn liveness_set_log_callback(
 /// A check that fills a result.
 ///
 /// # Safety
-/// The promises of the header for `engine` and `result`; the image that `image` makes is readable
-/// during the call.
+/// The promise of the header for `result`.
 unsafe fn check<'a>(
     function: &'static str,
     engine: *const LivenessEngine,
@@ -373,8 +393,7 @@ unsafe fn check<'a>(
         // First, so that whatever fails afterwards leaves zeros behind.
         // SAFETY: the header's promise for result.
         let slot = unsafe { ResultSlot::zeroed(result) }?;
-        // SAFETY: the header's promise for engine.
-        let verdict = unsafe { verdict(function, engine, image) }?;
+        let verdict = verdict(function, engine, image)?;
         slot.fill(&verdict);
         Ok(())
     })
@@ -383,8 +402,7 @@ unsafe fn check<'a>(
 /// A check that answers with JSON whatever happens.
 ///
 /// # Safety
-/// The promises of the header for `engine` and `json`; the image that `image` makes is readable
-/// during the call.
+/// The promise of the header for `json`.
 unsafe fn check_json<'a>(
     function: &'static str,
     engine: *const LivenessEngine,
@@ -398,9 +416,7 @@ unsafe fn check_json<'a>(
             return Err(null("json"));
         }
         let details = flags & LIVENESS_JSON_DETAILS != 0;
-        let result = known_flags(flags)
-            // SAFETY: the header's promise for engine.
-            .and_then(|()| unsafe { verdict(function, engine, image) });
+        let result = known_flags(flags).and_then(|()| verdict(function, engine, image));
         answer = owned(response::to_json(&result, details))?;
         result.map(drop)
     });
@@ -414,24 +430,42 @@ unsafe fn check_json<'a>(
             owned(response::to_json(&panicked, false)).unwrap_or(std::ptr::null_mut())
         });
     }
-    // SAFETY: not null, so writable by the promise of the header.
-    unsafe { json.write(answer) };
+    // SAFETY: not null, so writable by the promise of the header; a host may have packed it.
+    unsafe { json.write_unaligned(answer) };
     code
 }
 
-/// # Safety
-/// The promise of the header for `engine`; the image that `image` makes is readable during the
-/// call.
-unsafe fn verdict<'a>(
+/// A verdict on the image that `image` makes.
+fn verdict<'a>(
     function: &'static str,
     engine: *const LivenessEngine,
     image: impl FnOnce() -> Result<Image<'a>, Error>,
 ) -> Result<Verdict, Error> {
-    // SAFETY: the caller's promise.
-    let engine = unsafe { input::engine(engine) }?;
+    let engine = open_engine(engine)?;
     let verdict = engine.check(image()?)?;
     log::verdict(function, &verdict);
     Ok(verdict)
+}
+
+fn open_engine(engine: *const LivenessEngine) -> Result<Arc<Engine>, Error> {
+    if engine.is_null() {
+        return Err(null("engine"));
+    }
+    HANDLES.get(engine.addr()).ok_or_else(|| {
+        Error::bad_request(
+            "the handle is not open: it was freed, or liveness_init never gave it; make one and keep it until the last call",
+        )
+    })
+}
+
+/// A defect of the host that no status can report. It does no harm here, so only a debug build ends
+/// the process over it, where it is sure to be seen.
+fn misuse(function: &'static str, what: &str) {
+    log::misuse(function, what);
+    if cfg!(debug_assertions) {
+        eprintln!("{function}: {what}");
+        std::process::abort();
+    }
 }
 
 fn known_flags(flags: u32) -> Result<(), Error> {
@@ -544,6 +578,90 @@ mod tests {
         as_promised
     }
 
+    fn last_reason() -> String {
+        // SAFETY: the reason ends with a NUL and is copied before the next call.
+        unsafe { CStr::from_ptr(liveness_last_error()) }
+            .to_string_lossy()
+            .into_owned()
+    }
+
+    /// Handles that were never given: null, an object's address, one that is not open yet.
+    fn strangers() -> [*mut LivenessEngine; 3] {
+        static OBJECT: u64 = 0;
+        [
+            null_mut(),
+            (&raw const OBJECT).cast_mut().cast(),
+            std::ptr::without_provenance_mut(usize::MAX),
+        ]
+    }
+
+    #[test]
+    fn a_handle_that_is_not_open_is_004_in_every_call() {
+        for engine in strangers() {
+            let mut result = std::mem::MaybeUninit::<LivenessResult>::zeroed();
+            let (data, path) = (b"x".as_ptr(), c"x".as_ptr());
+            let pixels = LivenessPixels {
+                struct_size: size_of::<LivenessPixels>() as u32,
+                format: types::LIVENESS_PIXELS_GRAY,
+                data,
+                len: 1,
+                stride: 0,
+                width: 1,
+                height: 1,
+                orientation: 0,
+                reserved: 0,
+            };
+            // SAFETY: the result is large enough for the size that is written first, every other
+            // pointer is good, and a handle is never followed.
+            let statuses = unsafe {
+                let out = result.as_mut_ptr();
+                (&raw mut (*out).struct_size).write(size_of::<LivenessResult>() as u32);
+                [
+                    liveness_check(engine, data, 1, out),
+                    liveness_check_base64(engine, path, 1, out),
+                    liveness_check_file(engine, path, out),
+                    liveness_check_pixels(engine, &pixels, out),
+                ]
+            };
+            assert_eq!(statuses, [4; 4]);
+            assert!(last_reason().contains("null") || last_reason().contains("not open"));
+            for call in 0..4 {
+                let mut json = null_mut();
+                // SAFETY: as above, and the JSON is freed once.
+                unsafe {
+                    let status = match call {
+                        0 => liveness_check_json(engine, data, 1, 1, &mut json),
+                        1 => liveness_check_base64_json(engine, path, 1, 0, &mut json),
+                        2 => liveness_check_file_json(engine, path, 0, &mut json),
+                        _ => liveness_check_pixels_json(engine, &pixels, 0, &mut json),
+                    };
+                    let text = CStr::from_ptr(json).to_str().unwrap();
+                    assert_eq!(status, 4);
+                    assert!(text.contains("\"error_code\":\"004\""));
+                    liveness_string_free(json);
+                }
+            }
+            let mut json = strangers()[1].cast();
+            // SAFETY: `json` is a place to write to.
+            assert_eq!(unsafe { liveness_info_json(engine, &mut json) }, 4);
+            assert!(json.is_null());
+        }
+    }
+
+    #[test]
+    fn a_bad_configuration_gives_no_handle() {
+        // SAFETY: a struct of the stated size, and places to write to.
+        unsafe {
+            let mut config: LivenessConfig = std::mem::zeroed();
+            config.struct_size = size_of::<LivenessConfig>() as u32;
+            config.threshold = 2.0;
+            let mut engine = strangers()[1];
+            assert_eq!(liveness_init(&config, &mut engine), 4);
+            assert!(engine.is_null() && last_reason().contains("threshold"));
+            assert_eq!(liveness_init(&config, null_mut()), 4);
+        }
+    }
+
     /// The child of the test below, which names the function in the environment.
     #[test]
     fn forced_panic_child() {
@@ -554,6 +672,7 @@ mod tests {
 
     /// A process for each function, because the environment of one is shared by its tests.
     #[test]
+    #[cfg_attr(miri, ignore = "starts processes")]
     fn a_panic_in_any_function_stays_inside() {
         let symbols = include_str!("../../tests/c/symbols.txt");
         assert!(symbols.lines().count() > 0);

@@ -73,3 +73,27 @@ pub(super) fn reason(bit: u64) -> *const c_char {
         _ => NONE,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::CStr;
+
+    fn read(text: *const c_char) -> &'static str {
+        // SAFETY: the texts of this file are static and end with a NUL.
+        unsafe { CStr::from_ptr(text) }.to_str().unwrap()
+    }
+
+    #[test]
+    fn texts_are_those_of_the_contract_or_empty() {
+        for number in -2..60 {
+            let known = ErrorCode::from_status(number);
+            assert_eq!(read(message(number)), known.map_or("", ErrorCode::message));
+            assert_eq!(read(code(number)), known.map_or("", ErrorCode::as_str));
+        }
+        let names: Vec<_> = (0..64).map(|bit| read(reason(1 << bit))).collect();
+        assert_eq!(names.iter().filter(|name| !name.is_empty()).count(), 13);
+        assert_eq!(read(reason(0)), "");
+        assert_eq!(read(reason(3)), "");
+    }
+}

@@ -49,7 +49,7 @@ pub const LIVENESS_JSON_DETAILS: u32 = 1;
 
 /// Log level: nothing.
 pub const LIVENESS_LOG_OFF: i32 = 0;
-/// Log level: status 005.
+/// Log level: status 005, and a handle that liveness_free should not have been given.
 pub const LIVENESS_LOG_ERROR: i32 = 1;
 /// Log level: also status 004.
 pub const LIVENESS_LOG_WARN: i32 = 2;
@@ -446,5 +446,133 @@ fn reason_bit(reason: Reason) -> u64 {
         Reason::LowContrast => LIVENESS_REASON_LOW_CONTRAST,
         Reason::Clipped => LIVENESS_REASON_CLIPPED,
         Reason::Blurred => LIVENESS_REASON_BLURRED,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verdict::{AttackType, Details, Face, Quality, Timings};
+
+    /// Room for the longest struct that is taken, at an odd address.
+    struct Room {
+        bytes: Vec<u8>,
+    }
+
+    impl Room {
+        fn new(struct_size: u32) -> Self {
+            let mut bytes = vec![0xff; 1 + MAX_STRUCT_SIZE];
+            bytes[1..5].copy_from_slice(&struct_size.to_ne_bytes());
+            Room { bytes }
+        }
+
+        /// A struct with no byte more than it states, so that Miri sees every byte too far.
+        fn exact(struct_size: u32) -> Self {
+            let mut room = Room::new(struct_size);
+            room.bytes.truncate(1 + struct_size as usize);
+            room.bytes.shrink_to_fit();
+            room
+        }
+
+        fn pointer<T>(&mut self) -> *mut T {
+            self.bytes[1..].as_mut_ptr().cast()
+        }
+    }
+
+    fn verdict() -> Verdict {
+        Verdict {
+            liveness: true,
+            score: 0.75,
+            details: Details {
+                live_probability: 0.75,
+                threshold: 0.5,
+                face: Face {
+                    bbox: [1.0, 2.0, 3.0, 4.0],
+                    points: [[5.0, 6.0]; 5],
+                    score: 0.9,
+                },
+                faces: 1,
+                attack_type: AttackType {
+                    print: 0.125,
+                    replay: 0.125,
+                },
+                mask_probability: 0.01,
+                quality: Quality {
+                    face_size: 4.0,
+                    face_share: 0.1,
+                    outside: 0.0,
+                    yaw: 1.0,
+                    pitch: 2.0,
+                    roll: 3.0,
+                    brightness: 0.4,
+                    contrast: 0.2,
+                    clipped: 0.0,
+                    sharpness: 90.0,
+                },
+                reasons: vec![Reason::FaceTooSmall, Reason::Blurred],
+                models: String::new(),
+                engine: String::new(),
+                timings: Timings::default(),
+            },
+        }
+    }
+
+    #[test]
+    fn a_struct_is_read_as_far_as_its_caller_has_it() {
+        for size in [56, 57, 64, 4096] {
+            let mut room = Room::exact(size);
+            // SAFETY: the room has as many bytes as it states.
+            let config = unsafe { read::<LivenessConfig>(room.pointer()) }.unwrap();
+            assert_eq!(config.struct_size, size);
+            assert_eq!(config.strict_quality, u32::MAX);
+        }
+        for size in [0, 1, 4, LivenessConfig::MIN_SIZE as u32 - 1, 4097, u32::MAX] {
+            let mut room = Room::new(size);
+            // SAFETY: only the size is read where it is refused.
+            assert!(unsafe { read::<LivenessConfig>(room.pointer()) }.is_err());
+        }
+        // SAFETY: null is allowed.
+        assert!(unsafe { read::<LivenessPixels>(std::ptr::null()) }.is_err());
+    }
+
+    #[test]
+    fn a_result_is_written_as_far_as_its_caller_has_it() {
+        let whole = LivenessResult::from(&verdict());
+        assert_eq!(whole.liveness, 1);
+        assert_eq!(
+            whole.reasons,
+            LIVENESS_REASON_FACE_TOO_SMALL | LIVENESS_REASON_BLURRED
+        );
+        for size in [16, 17, 63, 64, 183, 184, 185, 4096] {
+            let mut room = Room::exact(size);
+            // SAFETY: the room has as many bytes as it states.
+            let slot = unsafe { ResultSlot::zeroed(room.pointer()) }.unwrap();
+            let known = (size as usize).min(size_of::<LivenessResult>());
+            slot.fill(&verdict());
+            assert_eq!(room.bytes[1..5], size.to_ne_bytes());
+            assert_eq!(room.bytes[5..9], 1_i32.to_ne_bytes());
+            assert_eq!(room.bytes[9..17], 0.75_f64.to_ne_bytes());
+            assert!(room.bytes[1 + known..].iter().all(|byte| *byte == 0xff));
+        }
+    }
+
+    #[test]
+    fn a_result_without_a_verdict_is_zero() {
+        let mut room = Room::exact(184);
+        // SAFETY: the room has as many bytes as it states.
+        drop(unsafe { ResultSlot::zeroed(room.pointer()) }.unwrap());
+        assert_eq!(room.bytes[1..5], 184_u32.to_ne_bytes());
+        assert!(room.bytes[5..].iter().all(|byte| *byte == 0));
+    }
+
+    #[test]
+    fn a_result_of_a_wrong_size_is_left_alone() {
+        for size in [0, 15, 4097, u32::MAX] {
+            let mut room = Room::new(size);
+            let before = room.bytes.clone();
+            // SAFETY: only the size is read where it is refused.
+            assert!(unsafe { ResultSlot::zeroed(room.pointer()) }.is_err());
+            assert_eq!(room.bytes, before);
+        }
     }
 }

@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Runs every fuzz target for some time, two at once: bash .ci/fuzz.sh [TARGET ...]
+# LIVENESS_FUZZ_SECONDS is the time for each (20 unless set; 120 for a nightly run).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+seconds=${LIVENESS_FUZZ_SECONDS:-20}
+targets=("$@")
+((${#targets[@]})) || targets=(encoded base64 exif pixels json model)
+# The flags for sanitizers are not stable, the compiler that knows them is the ordinary one.
+export RUSTC_BOOTSTRAP=1
+export PATH="$PWD/target/tools/bin:$PATH"
+
+command -v cargo-fuzz >/dev/null || cargo install cargo-fuzz --version 0.13.2 --locked --root target/tools
+venv=target/fuzz-venv
+test -x "$venv/bin/python" || python3 -m venv "$venv"
+"$venv/bin/pip" install --quiet pillow==11.0.0
+"$venv/bin/python" fuzz/seeds.py
+
+(cd fuzz && cargo fuzz build --target-dir ../target/fuzz)
+programs=target/fuzz/$(rustc -vV | sed -n 's/^host: //p')/release
+
+# Memory is bounded well below what a picture of the largest size takes in the library: the targets
+# allow a hundredth of it.
+run() {
+  local target=$1 log=target/fuzz/$1.log
+  mkdir -p "fuzz/artifacts/$target"
+  if "$programs/$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
+    -artifact_prefix="fuzz/artifacts/$target/" "fuzz/corpus/$target" >"$log" 2>&1; then
+    echo "$target: $(grep -E '^#[0-9]+[[:space:]]+DONE' "$log")"
+  else
+    echo "$target FAILED, the file is in fuzz/artifacts/$target:"
+    tail -n 60 "$log"
+    return 1
+  fi
+}
+
+failed=0
+while ((${#targets[@]})); do
+  run "${targets[0]}" &
+  first=$!
+  if ((${#targets[@]} > 1)); then
+    run "${targets[1]}" || failed=1
+  fi
+  wait "$first" || failed=1
+  targets=("${targets[@]:2}")
+done
+exit "$failed"

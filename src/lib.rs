@@ -28,6 +28,7 @@ mod ffi;
 mod inference;
 mod mask;
 mod models;
+mod memory;
 mod pixels;
 mod quality;
 mod resample;

@@ -6,6 +6,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use super::Limits;
 use crate::error::Error;
+use crate::memory;
 
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
@@ -27,6 +28,7 @@ pub(super) fn decode(text: &[u8], limits: &Limits) -> Result<Vec<u8>, Error> {
         .count() as u64;
     // Counted as decoded, and before anything is allocated for it.
     limits.check_file(digits / 4 * 3 + digits % 4 * 3 / 4)?;
+    memory::expect(digits.saturating_mul(2))?;
     let standard: Vec<u8> = text
         .iter()
         .filter(|byte| !byte.is_ascii_whitespace())

@@ -9,6 +9,7 @@ use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
 
 use super::{Limits, jpeg, turn};
 use crate::error::Error;
+use crate::memory;
 
 /// Bytes of a pixel with four samples of 16 bits. Samples of 32 bits count twice against the limit of
 /// pixels: a TIFF of some kilobytes would make a decoder take gigabytes for them.
@@ -87,6 +88,10 @@ fn pixels(
     Ok((image, orientation))
 }
 
+    // What the decoder gives, beside a copy inside it, or else with alpha and without.
+    let given = decoder.total_bytes();
+    let forms = (u64::from(width) * u64::from(height)).saturating_mul(4 + 3);
+    memory::expect(given.saturating_add(given.max(forms)))?;
 /// Eight bits per sample; transparent parts show white, as most viewers would.
 fn to_rgb(image: DynamicImage) -> RgbImage {
     if !image.color().has_alpha() {

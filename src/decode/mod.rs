@@ -6,7 +6,7 @@ mod jpeg;
 mod raw;
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 use image::metadata::Orientation;
@@ -88,7 +88,10 @@ fn read(path: &Path, limits: &Limits) -> Result<Vec<u8>, Error> {
     // The file may have grown since; one byte more than allowed is enough to tell.
     file.take(limits.file_bytes.saturating_add(1))
         .read_to_end(&mut bytes)
-        .map_err(|error| fault(&error))?;
+        .map_err(|error| match error.kind() {
+            ErrorKind::OutOfMemory => Error::internal("there is no memory for the file"),
+            _ => fault(&error),
+        })?;
     Ok(bytes)
 }
 

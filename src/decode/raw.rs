@@ -6,6 +6,7 @@ use image::{Rgb, RgbImage};
 use super::encoded::on_white;
 use super::{Limits, turn};
 use crate::error::Error;
+use crate::memory;
 use crate::pixels::{PixelFormat, Pixels};
 
 pub(super) fn decode(pixels: &Pixels<'_>, limits: &Limits) -> Result<RgbImage, Error> {
@@ -23,6 +24,9 @@ pub(super) fn decode(pixels: &Pixels<'_>, limits: &Limits) -> Result<RgbImage, E
     }
     limits.check_size(pixels.width, pixels.height)?;
     let layout = Layout::new(pixels)?;
+    // As it is stored, and turned upright.
+    let rgb = (u64::from(pixels.width) * u64::from(pixels.height)).saturating_mul(3);
+    memory::expect(rgb.saturating_mul(2))?;
     Ok(turn(layout.read(pixels), orientation))
 }
 

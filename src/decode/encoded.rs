@@ -82,16 +82,16 @@ fn pixels(
             decoder.total_bytes()
         )));
     }
+    // What the decoder gives, beside a copy inside it, or else with alpha and without.
+    let given = decoder.total_bytes();
+    let forms = (u64::from(width) * u64::from(height)).saturating_mul(4 + 3);
+    memory::expect(given.saturating_add(given.max(forms)))?;
     // Broken metadata does not make an image unreadable.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let image = DynamicImage::from_decoder(decoder).map_err(damaged)?;
     Ok((image, orientation))
 }
 
-    // What the decoder gives, beside a copy inside it, or else with alpha and without.
-    let given = decoder.total_bytes();
-    let forms = (u64::from(width) * u64::from(height)).saturating_mul(4 + 3);
-    memory::expect(given.saturating_add(given.max(forms)))?;
 /// Eight bits per sample; transparent parts show white, as most viewers would.
 fn to_rgb(image: DynamicImage) -> RgbImage {
     if !image.color().has_alpha() {

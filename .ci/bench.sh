@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Instruction counts of a check against the recorded ones, and the benchmarks still run:
+# bash .ci/bench.sh, or bash .ci/bench.sh --update to record the counts of now.
+# It relies on target/release/libliveness.so.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+command -v valgrind >/dev/null || {
+  apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq valgrind
+}
+
+cargo run --locked --quiet --example bench_pictures -- target/bench/pictures \
+  selfie-0.3mp.jpg selfie-2mp.jpg
+python3 bench/instructions.py "$@"
+
+# Every benchmark once, unoptimised: that it works, not how long it takes.
+cargo test --locked --bench check
+bash bench/run.sh --smoke

@@ -1,67 +1,105 @@
-/* Loads the shared library, uses it and unloads it, many times: reload LIBRARY IMAGE. */
-#define _POSIX_C_SOURCE 200809L
+/* Loads the shared library, uses it and unloads it, many times: reload LIBRARY IMAGE ROUNDS.
+
+   Each round is a thread's: what the library keeps for a thread goes with the thread, and only then
+   does the system unload it. With the library's environment variable for ONNX Runtime set, memory is
+   not looked at: that library cannot be unloaded. */
+#define _GNU_SOURCE
 
 #include "liveness.h"
 
 #include <dlfcn.h>
+#include <malloc.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { ROUNDS = 20 };
+#include <unistd.h>
 
 typedef uint32_t (*abi_version_function)(void);
 typedef int32_t (*init_function)(const liveness_config *, liveness_engine **);
 typedef int32_t (*check_file_function)(const liveness_engine *, const char *, liveness_result *);
 typedef void (*free_function)(liveness_engine *);
 
+typedef struct trial {
+  void *library;
+  const char *image;
+  int32_t status;
+  liveness_result result;
+} trial;
+
+static void fatal(const char *what)
+{
+  fprintf(stderr, "%s\n", what);
+  exit(2);
+}
+
 /* ISO C has no cast from an object pointer to a function pointer. */
 static void symbol(void *library, const char *name, void *function)
 {
   void *address = dlsym(library, name);
-  if (address == NULL) {
-    fprintf(stderr, "%s\n", dlerror());
-    exit(2);
-  }
+  if (address == NULL) fatal(dlerror());
   memcpy(function, &address, sizeof address);
+}
+
+static void *use(void *argument)
+{
+  trial *self = argument;
+  abi_version_function abi_version;
+  init_function init;
+  check_file_function check_file;
+  free_function end;
+  liveness_engine *engine = NULL;
+  liveness_result none = LIVENESS_RESULT_INIT;
+  symbol(self->library, "liveness_abi_version", &abi_version);
+  symbol(self->library, "liveness_init", &init);
+  symbol(self->library, "liveness_check_file", &check_file);
+  symbol(self->library, "liveness_free", &end);
+  if (abi_version() != LIVENESS_ABI_VERSION) fatal("another ABI version");
+  if (init(NULL, &engine) != LIVENESS_OK) fatal("no handle");
+  self->status = check_file(engine, self->image, &self->result);
+  /* Leaves a reason behind, which the end of the thread must free. */
+  if (check_file(engine, "/missing", &none) != LIVENESS_ERROR_UNREADABLE_IMAGE) fatal("not 002");
+  end(engine);
+  return NULL;
+}
+
+static long resident_kilobytes(void)
+{
+  long pages = 0;
+  FILE *file = fopen("/proc/self/statm", "r");
+  malloc_trim(0);
+  if (file == NULL || fscanf(file, "%*d %ld", &pages) != 1) fatal("no /proc/self/statm");
+  fclose(file);
+  return pages * (sysconf(_SC_PAGESIZE) / 1024);
 }
 
 int main(int argc, char **argv)
 {
-  int round;
+  enum { SETTLED = 10, GROWTH_KILOBYTES = 512 };
+  const char *onnxruntime = getenv("LIVENESS_ONNXRUNTIME");
+  const int unloads = onnxruntime == NULL || *onnxruntime == '\0';
+  long before = 0, after;
   int32_t first = -1;
-  if (argc != 3)
-    return 2;
-  for (round = 0; round < ROUNDS; round++) {
-    abi_version_function abi_version;
-    init_function init;
-    check_file_function check_file;
-    free_function end;
-    liveness_engine *engine = NULL;
-    liveness_result result = LIVENESS_RESULT_INIT;
-    int32_t status;
-    void *library = dlopen(argv[1], RTLD_NOW | RTLD_LOCAL);
-    if (library == NULL) {
-      fprintf(stderr, "%s\n", dlerror());
-      return 2;
-    }
-    symbol(library, "liveness_abi_version", &abi_version);
-    symbol(library, "liveness_init", &init);
-    symbol(library, "liveness_check_file", &check_file);
-    symbol(library, "liveness_free", &end);
-    if (abi_version() != LIVENESS_ABI_VERSION)
-      return 3;
-    if (init(NULL, &engine) != LIVENESS_OK)
-      return 4;
-    status = check_file(engine, argv[2], &result);
-    end(engine);
-    if (round == 0)
-      first = status;
-    if (status != first || status == LIVENESS_ERROR_INTERNAL)
-      return 5;
-    if (dlclose(library) != 0)
-      return 6;
+  int round, rounds;
+  if (argc != 4) fatal("usage: reload LIBRARY IMAGE ROUNDS");
+  rounds = atoi(argv[3]);
+  for (round = 1; round <= rounds; round++) {
+    trial trial = {NULL, NULL, -1, LIVENESS_RESULT_INIT};
+    pthread_t thread;
+    trial.image = argv[2];
+    trial.library = dlopen(argv[1], RTLD_NOW | RTLD_LOCAL);
+    if (trial.library == NULL) fatal(dlerror());
+    if (pthread_create(&thread, NULL, use, &trial) != 0) fatal("no thread");
+    if (pthread_join(thread, NULL) != 0) fatal("no end of the thread");
+    if (round == 1) first = trial.status;
+    if (trial.status != first || trial.status == LIVENESS_ERROR_INTERNAL) fatal("another status");
+    if (dlclose(trial.library) != 0) fatal(dlerror());
+    if (unloads && dlopen(argv[1], RTLD_NOW | RTLD_NOLOAD) != NULL) fatal("it is still loaded");
+    if (round == SETTLED) before = resident_kilobytes();
   }
-  printf("%d rounds, status %d each time\n", ROUNDS, (int)first);
+  after = resident_kilobytes();
+  printf("%d rounds, status %d each time, resident %ld kB after %d and %ld kB in the end\n", rounds,
+         (int)first, before, SETTLED, after);
+  if (unloads && rounds > SETTLED && after > before + GROWTH_KILOBYTES) fatal("memory grew");
   return EXIT_SUCCESS;
 }

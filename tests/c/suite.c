@@ -141,17 +141,21 @@ static int run(const test *tests)
 
 int main(int argc, char **argv)
 {
+  static const struct {
+    const char *name;
+    const test *tests;
+  } groups[] = {{"interface", interface_tests}, {"verdicts", verdict_tests},
+                {"process", process_tests},     {"threads", thread_tests},
+                {"memcheck", memory_check_tests}, {"panic", panic_tests}};
+  size_t i;
   if (argc != 3) {
-    fprintf(stderr, "usage: suite interface|verdicts|panic FOLDER\n");
+    fprintf(stderr, "usage: suite GROUP FOLDER\n");
     return 2;
   }
   images = argv[2];
-  if (strcmp(argv[1], "interface") == 0)
-    return run(interface_tests);
-  if (strcmp(argv[1], "verdicts") == 0)
-    return run(verdict_tests);
-  if (strcmp(argv[1], "panic") == 0)
-    return run(panic_tests);
+  for (i = 0; i < sizeof groups / sizeof *groups; i++)
+    if (strcmp(argv[1], groups[i].name) == 0)
+      return run(groups[i].tests);
   fprintf(stderr, "no such group: %s\n", argv[1]);
   return 2;
 }

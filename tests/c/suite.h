@@ -14,6 +14,9 @@ typedef struct test {
 
 extern const test interface_tests[];
 extern const test verdict_tests[];
+extern const test process_tests[];
+extern const test thread_tests[];
+extern const test memory_check_tests[];
 extern const test panic_tests[];
 
 /* Folder with the pictures that the Rust side drew. */

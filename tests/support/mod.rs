@@ -3,6 +3,8 @@
 #![allow(dead_code)] // Every test program uses a part.
 
 pub mod files;
+#[cfg(target_os = "linux")]
+pub mod native;
 pub mod recapture;
 
 use std::path::{Path, PathBuf};

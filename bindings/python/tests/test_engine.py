@@ -344,6 +344,24 @@ class TestProcesses:
         )
         assert (done.returncode, done.stderr) == (0, "")
 
+    def test_forked_workers_share_the_engine_of_their_parent(self, portrait: Path) -> None:
+        done = run_python(
+            """
+            import multiprocessing, sys, warnings, liveness
+            warnings.simplefilter("ignore", DeprecationWarning)
+            engine = liveness.Liveness()
+            expected = engine.check_json(sys.argv[1])
+            def check(path):
+                return engine.check_json(path)
+            with multiprocessing.get_context("fork").Pool(3) as pool:
+                assert pool.map(check, [sys.argv[1]] * 6) == [expected] * 6
+            assert engine.check_json(sys.argv[1]) == expected
+            engine.close()
+            """,
+            str(portrait),
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+
     @pytest.mark.parametrize("method", ["spawn", "forkserver"])
     def test_multiprocessing(self, engine: Liveness, portrait: Path, method: str) -> None:
         with multiprocessing.get_context(method).Pool(2) as pool:

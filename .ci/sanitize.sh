@@ -41,7 +41,12 @@ thread() {
   rustup component add rust-src
   # The standard library as well: without it, what its locks and channels order is not seen.
   instrumented thread -Zbuild-std
-  export LIVENESS_TEST_CFLAGS='-fsanitize=thread' TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
+  # The C program gets rustc's runtime: the C compiler's may be older than the calls that rustc makes.
+  local runtime
+  runtime=$(echo "$(rustc --print sysroot)/lib/rustlib/$host/lib"/librustc-*_rt.tsan.a)
+  export LIVENESS_TEST_CFLAGS="-fsanitize=thread -nodefaultlibs -rdynamic
+    -Wl,--whole-archive $runtime -Wl,--no-whole-archive -lpthread -ldl -lm -lrt -lgcc_s -lgcc -lc"
+  export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
   c_tests "target/thread/$host/release" --test threads
 }
 

@@ -73,7 +73,9 @@ static void layouts_are_those_of_abi_1(void)
   CHECK_NUMBER(offsetof(liveness_config, mask_threshold), 44);
   CHECK_NUMBER(offsetof(liveness_config, second_face_ratio), 48);
   CHECK_NUMBER(offsetof(liveness_config, strict_quality), 52);
-  CHECK_NUMBER(sizeof(liveness_config), 56);
+  CHECK_NUMBER(offsetof(liveness_config, time_limit_ms), 56);
+  CHECK_NUMBER(offsetof(liveness_config, reserved), 60);
+  CHECK_NUMBER(sizeof(liveness_config), 64);
   CHECK_NUMBER(offsetof(liveness_pixels, format), 4);
   CHECK_NUMBER(offsetof(liveness_pixels, data), 8);
   CHECK_NUMBER(offsetof(liveness_pixels, len), 16);
@@ -163,6 +165,9 @@ static void init_refuses_bad_options(void)
   config.strict_quality = 2;
   expect_init(&config, LIVENESS_ERROR_BAD_REQUEST);
   config = (liveness_config)LIVENESS_CONFIG_INIT;
+  config.reserved = 1;
+  expect_init(&config, LIVENESS_ERROR_BAD_REQUEST);
+  config = (liveness_config)LIVENESS_CONFIG_INIT;
   config.threshold = 0.25f;
   config.mask_threshold = 0.75f;
   config.second_face_ratio = 1.0f;
@@ -170,6 +175,7 @@ static void init_refuses_bad_options(void)
   config.max_file_bytes = UINT64_MAX;
   config.max_pixels = UINT64_MAX;
   config.max_side = UINT32_MAX;
+  config.time_limit_ms = UINT32_MAX;
   expect_init(&config, LIVENESS_OK);
 }
 

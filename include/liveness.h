@@ -46,7 +46,7 @@
 #endif
 
 /* liveness_config config = LIVENESS_CONFIG_INIT; all defaults. */
-#define LIVENESS_CONFIG_INIT {sizeof(liveness_config), 0, NULL, NULL, 0, 0, 0, 0, 0, 0}
+#define LIVENESS_CONFIG_INIT {sizeof(liveness_config), 0, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /* liveness_pixels pixels = LIVENESS_PIXELS_INIT; fill in at least format, data, len, width, height. */
 #define LIVENESS_PIXELS_INIT {sizeof(liveness_pixels), 0, NULL, 0, 0, 0, 0, 0, 0}
@@ -298,6 +298,16 @@ typedef struct liveness_config {
    * reasons only.
    */
   uint32_t strict_quality;
+  /**
+   * Longest time for a check in milliseconds; a longer one is status 005. The clock is looked at
+   * between the steps of a check and while a file is decoded, so an answer can be late by the time
+   * of one step. 4294967295 is as good as none. Default: 10000.
+   */
+  uint32_t time_limit_ms;
+  /**
+   * Must be 0.
+   */
+  uint32_t reserved;
 } liveness_config;
 
 /**

@@ -179,6 +179,7 @@ struct Config {
   std::uint64_t max_file_bytes = 0;
   std::uint64_t max_pixels = 0;
   std::uint32_t max_side = 0;
+  std::chrono::milliseconds time_limit{0};
   std::string onnxruntime = {};
   std::string models_dir = {};
 };
@@ -442,6 +443,9 @@ public:
   {
     if (detail::holds_nul(config.onnxruntime) || detail::holds_nul(config.models_dir))
       return Error(ErrorCode::bad_request, "a path of the configuration holds a NUL");
+    const auto time_limit = config.time_limit.count();
+    if (time_limit < 0)
+      return Error(ErrorCode::bad_request, "time_limit is negative; give a positive time, or 0 for the default");
     liveness_config c = LIVENESS_CONFIG_INIT;
     c.threshold = config.threshold;
     c.mask_threshold = config.mask_threshold;
@@ -450,6 +454,7 @@ public:
     c.max_file_bytes = config.max_file_bytes;
     c.max_pixels = config.max_pixels;
     c.max_side = config.max_side;
+    c.time_limit_ms = time_limit < UINT32_MAX ? static_cast<std::uint32_t>(time_limit) : UINT32_MAX;
     c.onnxruntime = config.onnxruntime.empty() ? nullptr : config.onnxruntime.c_str();
     c.models_dir = config.models_dir.empty() ? nullptr : config.models_dir.c_str();
     liveness_engine *engine = nullptr;

@@ -1,6 +1,7 @@
 //! What a caller can choose.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::error::Error;
 
@@ -32,6 +33,11 @@ pub struct Config {
     pub max_pixels: u64,
     /// Largest width and height an image may declare; above it is 002. 16,384.
     pub max_side: u32,
+    /// Longest time for a check; a longer one is 005. 10 seconds, several times what the slowest
+    /// honest image takes. The clock is looked at between the steps of a check and while a file is
+    /// decoded, so an answer can be late by the time of one step. Some formats are decoded in one
+    /// such step; their cost is bounded by the limits above.
+    pub time_limit: Duration,
     /// A second face counts, and the image is refused with 051, when its box has at least this
     /// share of the main face's height; in 0..=1. 0.3.
     pub second_face_ratio: f32,
@@ -50,6 +56,7 @@ impl Default for Config {
             max_file_bytes: 10 * 1024 * 1024,
             max_pixels: 100_000_000,
             max_side: 16_384,
+            time_limit: Duration::from_secs(10),
             second_face_ratio: 0.3,
             strict_quality: false,
         }
@@ -88,6 +95,11 @@ impl Config {
                 )));
             }
         }
+        if self.time_limit.is_zero() {
+            return Err(Error::bad_request(
+                "configuration: time_limit is 0, so every check would be refused; give a positive time",
+            ));
+        }
         Ok(())
     }
 }
@@ -104,7 +116,7 @@ mod tests {
 
     #[test]
     fn meaningless_values_are_refused() {
-        let broken: [fn(&mut Config); 8] = [
+        let broken: [fn(&mut Config); 9] = [
             |c| c.threshold = Some(0.0),
             |c| c.threshold = Some(1.0),
             |c| c.threshold = Some(f32::NAN),
@@ -113,6 +125,7 @@ mod tests {
             |c| c.second_face_ratio = 1.1,
             |c| c.max_file_bytes = 0,
             |c| c.max_side = 0,
+            |c| c.time_limit = Duration::ZERO,
         ];
         for change in broken {
             let mut config = Config::default();

@@ -6,6 +6,7 @@ use crate::error::{Error, ErrorCode, Findings};
 use crate::inference::{Network, Runtime, Signature, Tensor};
 use crate::models::{DetectorEntry, Models};
 use crate::resample::{Rect, fill, resize};
+use crate::selftest;
 use crate::verdict::{Face, Reason};
 
 /// Pixels of the network's input per cell of its outputs.
@@ -46,6 +47,24 @@ impl Detector {
             score_threshold: entry.score_threshold,
             nms_iou: entry.nms_iou,
         }
+    }
+
+    /// Refuses a network that does not look at its pictures.
+    pub fn try_out(&self, pictures: &[RgbImage; 2]) -> Result<(), Error> {
+        let answers = |picture: &RgbImage| {
+            let (input, _) = self.input(picture)?;
+            let outputs = self.network.run(&input)?;
+            Cells::new(&self.network, &input, &outputs)?
+                .faces(&self.network, self.score_threshold)?;
+            Ok::<_, Error>(outputs)
+        };
+        let (first, second) = (answers(&pictures[0])?, answers(&pictures[1])?);
+        for pair in first.iter().zip(&second) {
+            let [a, b] =
+                [pair.0, pair.1].map(|output| output.data.iter().map(|value| f64::from(*value)));
+            selftest::ensure_different(&self.network, [a, b])?;
+        }
+        Ok(())
     }
 
     /// All faces, the most certain first.

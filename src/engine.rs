@@ -1,11 +1,10 @@
 //! The engine: from a configuration to verdicts.
 
 use std::path::PathBuf;
-use std::time::Instant;
-
-use image::{Rgb, RgbImage};
+use std::time::{Duration, Instant};
 
 use crate::config::Config;
+use crate::deadline::Deadline;
 use crate::decision::decide;
 use crate::decode::{Limits, decode};
 use crate::detect::{Detector, only};
@@ -15,8 +14,9 @@ use crate::mask::MaskClassifier;
 use crate::models::Models;
 use crate::pixels::Image;
 use crate::quality;
+use crate::selftest;
 use crate::spoof::SpoofDetector;
-use crate::verdict::{Details, Face, Timings, Verdict};
+use crate::verdict::{Details, Timings, Verdict};
 
 /// Names an ONNX Runtime where the configuration names none.
 const ONNXRUNTIME_VARIABLE: &str = "LIVENESS_ONNXRUNTIME";
@@ -27,6 +27,7 @@ const ONNXRUNTIME_VARIABLE: &str = "LIVENESS_ONNXRUNTIME";
 /// The same image gives the same answer, bit by bit, on one machine and inference engine.
 pub struct Engine {
     limits: Limits,
+    time_limit: Duration,
     threshold: f64,
     second_face_ratio: f32,
     strict_quality: bool,
@@ -78,6 +79,7 @@ impl Engine {
     fn load(runtime: &dyn Runtime, models: &Models, config: &Config) -> Result<Engine, Error> {
         Ok(Engine {
             limits: Limits::new(config),
+            time_limit: config.time_limit,
             threshold: config
                 .threshold
                 .unwrap_or(models.manifest.spoof.threshold)
@@ -91,25 +93,14 @@ impl Engine {
         })
     }
 
-    /// A network that loads but cannot compute is found now rather than at the first selfie.
+    /// A network that loads but cannot compute, or does not look at what it is given, is found now
+    /// rather than at the first selfie.
     fn try_out(&self) -> Result<(), Error> {
-        let image = RgbImage::from_pixel(192, 256, Rgb([128; 3]));
-        let points = [
-            [75.0, 100.0],
-            [115.0, 100.0],
-            [95.0, 125.0],
-            [78.0, 150.0],
-            [112.0, 150.0],
-        ];
-        let face = Face {
-            bbox: [50.0, 60.0, 90.0, 120.0],
-            points,
-            score: 1.0,
-        };
-        self.detector.faces(&image)?;
-        self.mask.probability(&image, &face)?;
-        decide(&self.spoof.evidence(&image, &face)?, self.threshold)?;
-        Ok(())
+        let pictures = selftest::pictures();
+        let face = selftest::face();
+        self.detector.try_out(&pictures)?;
+        self.mask.try_out(&pictures, &face)?;
+        self.spoof.try_out(&pictures, &face)
     }
 
     /// Says whether the person in the image is live.
@@ -117,13 +108,17 @@ impl Engine {
     /// # Errors
     /// In this order: 004 for an impossible pixel layout, 003 for a file that is too large, 002
     /// for what cannot be read as an image, 051 unless there is exactly one face, 052 for a face
-    /// mask. Where anything goes wrong inside it is 005, never a verdict.
+    /// mask. Where anything goes wrong inside, or takes longer than the time limit, it is 005, never
+    /// a verdict.
     pub fn check(&self, image: Image<'_>) -> Result<Verdict, Error> {
         let mut clock = Clock::start();
-        let image = decode(image, &self.limits)?;
+        let deadline = Deadline::after(self.time_limit);
+        let image = decode(image, &self.limits, &deadline)?;
         let decode = clock.lap();
+        deadline.check()?;
         let face = only(&self.detector.faces(&image)?, self.second_face_ratio)?;
         let detect = clock.lap();
+        deadline.check()?;
         let mask_probability = self.mask.probability(&image, &face)?;
         self.mask.check(&face, mask_probability)?;
         let quality = quality::measure(&image, &face)?;
@@ -132,6 +127,7 @@ impl Engine {
             return Err(quality::refuse(&face, mask_probability, quality, reasons));
         }
         let mask = clock.lap();
+        deadline.check()?;
         let evidence = self.spoof.evidence(&image, &face)?;
         let (liveness, score) = decide(&evidence, self.threshold)?;
         let spoof = clock.lap();
@@ -217,7 +213,6 @@ impl Clock {
 #[cfg(test)]
 mod tests {
     use std::sync::{Arc, Condvar, Mutex};
-    use std::time::Duration;
 
     use super::*;
     use crate::inference::{Dim, Session, Tensor};

@@ -18,6 +18,7 @@
 #![warn(missing_docs)]
 
 mod config;
+mod deadline;
 mod decision;
 mod decode;
 mod detect;
@@ -33,6 +34,7 @@ mod pixels;
 mod quality;
 mod resample;
 pub mod response;
+mod selftest;
 mod spoof;
 mod verdict;
 

@@ -6,6 +6,7 @@ use crate::error::{Error, ErrorCode, Findings};
 use crate::inference::{Network, Runtime, Signature};
 use crate::models::Models;
 use crate::resample::{Rect, resize, tensor};
+use crate::selftest;
 use crate::verdict::{Face, Reason};
 
 /// Where the landmarks lie in an aligned face of 96 pixels.
@@ -47,8 +48,20 @@ impl MaskClassifier {
         })
     }
 
+    /// Refuses a network that does not look at its pictures.
+    pub fn try_out(&self, pictures: &[RgbImage; 2], face: &Face) -> Result<(), Error> {
+        let [first, second] = pictures;
+        let answers = [self.logit(first, face)?, self.logit(second, face)?];
+        selftest::ensure_different(&self.network, answers.map(|logit| [logit]))
+    }
+
     /// Probability that a mask covers mouth or nose.
     pub fn probability(&self, image: &RgbImage, face: &Face) -> Result<f32, Error> {
+        let probability = 1.0 / (1.0 + (-self.logit(image, face)?).exp());
+        Ok(probability as f32)
+    }
+
+    fn logit(&self, image: &RgbImage, face: &Face) -> Result<f64, Error> {
         let aligned = align(image, &face.points, self.size)?;
         let outputs = self.network.run(&tensor(&aligned))?;
         let [logit] = outputs.as_slice() else {
@@ -57,8 +70,7 @@ impl MaskClassifier {
                 .fault("it gave the wrong number of outputs".into()));
         };
         self.network.expect_shape(logit, &[1, 1])?;
-        let probability = 1.0 / (1.0 + (-f64::from(logit.data[0])).exp());
-        Ok(probability as f32)
+        Ok(f64::from(logit.data[0]))
     }
 
     /// Refuses a masked face.

@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::inference::{Network, Runtime, Signature, Tensor};
 use crate::models::{CropKind, Models, View};
 use crate::resample::{Rect, fill, resize};
+use crate::selftest;
 use crate::verdict::{AttackType, Face};
 
 /// The liveness networks and how they are fused.
@@ -56,6 +57,18 @@ impl SpoofDetector {
                 .collect::<Result<_, Error>>()?,
             bias: entry.bias,
         })
+    }
+
+    /// Refuses networks that do not look at their pictures, or say the same of live and attack.
+    pub fn try_out(&self, pictures: &[RgbImage; 2], face: &Face) -> Result<(), Error> {
+        let [first, second] = pictures;
+        for network in &self.networks {
+            let answers = [network.logits(first, face)?, network.logits(second, face)?];
+            selftest::ensure_different(&network.network, answers)?;
+            let [live, print, replay] = answers[0];
+            selftest::ensure_different(&network.network, [[live, live], [print, replay]])?;
+        }
+        Ok(())
     }
 
     /// Looks for signs of a print or a screen, at full resolution.

@@ -14,8 +14,8 @@ static bridge_answer with_reason(bridge_answer answer)
 
 bridge_answer bridge_init(float threshold, float mask_threshold, float second_face_ratio,
                           uint32_t strict_quality, uint64_t max_file_bytes, uint64_t max_pixels,
-                          uint32_t max_side, const char *onnxruntime, const char *models_dir,
-                          liveness_engine **engine)
+                          uint32_t max_side, uint32_t time_limit_ms, const char *onnxruntime,
+                          const char *models_dir, liveness_engine **engine)
 {
   liveness_config config = LIVENESS_CONFIG_INIT;
   bridge_answer answer = {0};
@@ -26,6 +26,7 @@ bridge_answer bridge_init(float threshold, float mask_threshold, float second_fa
   config.max_file_bytes = max_file_bytes;
   config.max_pixels = max_pixels;
   config.max_side = max_side;
+  config.time_limit_ms = time_limit_ms;
   config.onnxruntime = onnxruntime;
   config.models_dir = models_dir;
   answer.status = liveness_init(&config, engine);

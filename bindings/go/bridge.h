@@ -18,8 +18,8 @@ enum { BRIDGE_ENCODED, BRIDGE_BASE64, BRIDGE_FILE };
 
 bridge_answer bridge_init(float threshold, float mask_threshold, float second_face_ratio,
                           uint32_t strict_quality, uint64_t max_file_bytes, uint64_t max_pixels,
-                          uint32_t max_side, const char *onnxruntime, const char *models_dir,
-                          liveness_engine **engine);
+                          uint32_t max_side, uint32_t time_limit_ms, const char *onnxruntime,
+                          const char *models_dir, liveness_engine **engine);
 
 /* Exactly one of result and json is asked for: json where `result` is null. A file's `data` is its
  * path, which ends with a NUL. */

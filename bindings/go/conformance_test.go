@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"testing"
+	"time"
 )
 
 // request is a case of tests/conformance/cases.json; the README beside it describes the members.
@@ -104,6 +105,8 @@ func configOf(t *testing.T, options map[string]any) Config {
 			config.MaxPixels = uint64(value.(float64))
 		case "max_side":
 			config.MaxSide = uint32(value.(float64))
+		case "time_limit_ms":
+			config.TimeLimit = time.Duration(value.(float64)) * time.Millisecond
 		default:
 			t.Fatalf("%s is no option", name)
 		}

@@ -8,10 +8,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 	"unsafe"
 )
 
@@ -36,6 +38,10 @@ type Config struct {
 	// an image; above them is [ErrUnreadableImage]. Zero is 100,000,000 and 16,384.
 	MaxPixels uint64
 	MaxSide   uint32
+	// TimeLimit is the longest time for a check; a longer one is [ErrInternal]. The clock is looked at
+	// between the steps of a check and while a file is decoded, so an answer can be late by the time of
+	// one step. It is rounded up to milliseconds. Zero is ten seconds.
+	TimeLimit time.Duration
 	// ONNXRuntime is the path of an ONNX Runtime library (1.17 or newer). Where it is empty, the
 	// environment variable LIVENESS_ONNXRUNTIME is asked, and without it the embedded engine is used.
 	// A library that is named but cannot be loaded is [ErrInternal].
@@ -107,6 +113,10 @@ func initialise(config *Config) (*C.liveness_engine, error) {
 		return nil, err
 	}
 	defer C.free(unsafe.Pointer(modelsDir))
+	timeLimit, err := milliseconds(config.TimeLimit)
+	if err != nil {
+		return nil, err
+	}
 	var strictQuality C.uint32_t
 	if config.StrictQuality {
 		strictQuality = 1
@@ -114,8 +124,22 @@ func initialise(config *Config) (*C.liveness_engine, error) {
 	var handle *C.liveness_engine
 	answer := C.bridge_init(C.float(config.Threshold), C.float(config.MaskThreshold),
 		C.float(config.SecondFaceRatio), strictQuality, C.uint64_t(config.MaxFileBytes),
-		C.uint64_t(config.MaxPixels), C.uint32_t(config.MaxSide), onnxruntime, modelsDir, &handle)
+		C.uint64_t(config.MaxPixels), C.uint32_t(config.MaxSide), timeLimit, onnxruntime,
+		modelsDir, &handle)
 	return handle, answerError(&answer)
+}
+
+// milliseconds rounds up, so that no limit becomes none.
+func milliseconds(limit time.Duration) (C.uint32_t, error) {
+	if limit < 0 {
+		return 0, newError(C.LIVENESS_ERROR_BAD_REQUEST, "TimeLimit is negative; give a positive time, or 0 for ten seconds")
+	}
+	// Divided first: the largest duration has no room for rounding up.
+	whole := limit / time.Millisecond
+	if limit%time.Millisecond != 0 {
+		whole++
+	}
+	return C.uint32_t(min(whole, math.MaxUint32)), nil
 }
 
 // optionalPath gives null for an empty path.

@@ -1,38 +1,40 @@
 //! JPEG, PNG, WebP, BMP, GIF and TIFF files.
 
 use std::any::Any;
-use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
 
 use super::{Limits, jpeg, turn};
+use crate::deadline::Deadline;
 use crate::error::Error;
 use crate::memory;
 
-/// Bytes of a pixel with four samples of 16 bits. Samples of 32 bits count twice against the limit of
-/// pixels: a TIFF of some kilobytes would make a decoder take gigabytes for them.
-const MAX_BYTES_PER_PIXEL: u64 = 8;
+/// Bytes of a pixel with four samples of 8 bits. Wider pixels count more against the limit of pixels:
+/// a PNG or TIFF of some kilobytes would make a decoder take gigabytes and seconds for them.
+const MAX_BYTES_PER_PIXEL: u64 = 4;
 /// What a decoder may take besides: palettes, profiles, tables.
 const DECODER_OVERHEAD: u64 = 64 << 20;
 
-pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbImage, Error> {
+pub(super) fn decode(
+    bytes: &[u8],
+    limits: &Limits,
+    deadline: &Deadline,
+) -> Result<RgbImage, Error> {
     limits.check_file(bytes.len() as u64)?;
     let format = sniff(bytes)?;
-    if format == ImageFormat::Jpeg && !jpeg::is_complete(bytes) {
-        return Err(Error::unreadable(
-            "the JPEG is truncated: its end is missing",
-        ));
-    }
     // A decoder that panics on an input has met a damaged one.
-    let (image, orientation) = catch_unwind(AssertUnwindSafe(|| pixels(bytes, format, limits)))
-        .unwrap_or_else(|panic| {
-            Err(Error::unreadable(format!(
-                "the decoder gave up on the image: {}",
-                message(&*panic)
-            )))
-        })?;
+    let (image, orientation) =
+        catch_unwind(AssertUnwindSafe(|| pixels(bytes, format, limits, deadline)))
+            .unwrap_or_else(|panic| {
+                Err(Error::unreadable(format!(
+                    "the decoder gave up on the image: {}",
+                    message(&*panic)
+                )))
+            })
+            // A decoder that ran out of time says that it cannot read its file.
+            .or_else(|error| deadline.check().and(Err(error)))?;
     Ok(turn(to_rgb(image), orientation))
 }
 
@@ -64,6 +66,7 @@ fn pixels(
     bytes: &[u8],
     format: ImageFormat,
     limits: &Limits,
+    deadline: &Deadline,
 ) -> Result<(DynamicImage, Orientation), Error> {
     let damaged = |error: image::ImageError| {
         Error::unreadable(format!("the {format:?} image cannot be decoded: {error}"))
@@ -71,11 +74,14 @@ fn pixels(
     let most = limits.pixels.saturating_mul(MAX_BYTES_PER_PIXEL);
     let mut decoder_limits = image::Limits::no_limits();
     decoder_limits.max_alloc = Some(most.saturating_add(DECODER_OVERHEAD));
-    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    let mut reader = ImageReader::with_format(deadline.reader(bytes), format);
     reader.limits(decoder_limits);
     let mut decoder = reader.into_decoder().map_err(damaged)?;
     let (width, height) = decoder.dimensions();
     limits.check_size(width, height)?;
+    if format == ImageFormat::Jpeg {
+        check_scans(bytes, width, height)?;
+    }
     if decoder.total_bytes() > most {
         return Err(Error::unreadable(format!(
             "the image takes {} bytes when decoded; the limit is {most}: send one with fewer pixels or 8 bits per sample",
@@ -90,6 +96,17 @@ fn pixels(
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let image = DynamicImage::from_decoder(decoder).map_err(damaged)?;
     Ok((image, orientation))
+}
+
+fn check_scans(bytes: &[u8], width: u32, height: u32) -> Result<(), Error> {
+    let scans = jpeg::scans(bytes)
+        .ok_or_else(|| Error::unreadable("the JPEG is truncated: its end is missing"))?;
+    if !jpeg::is_affordable(scans, width, height) {
+        return Err(Error::unreadable(format!(
+            "the JPEG of {width} x {height} pixels has {scans} scans, which would take too long: save it with fewer"
+        )));
+    }
+    Ok(())
 }
 
 /// Eight bits per sample; transparent parts show white, as most viewers would.
@@ -121,6 +138,9 @@ fn message(panic: &(dyn Any + Send)) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Cursor;
+    use std::time::Duration;
+
     use super::*;
     use crate::ErrorCode;
 
@@ -129,6 +149,10 @@ mod tests {
         pixels: 10_000,
         side: 200,
     };
+
+    fn decode(bytes: &[u8]) -> Result<RgbImage, Error> {
+        super::decode(bytes, &LIMITS, &Deadline::after(Duration::from_secs(3600)))
+    }
 
     fn png(width: u32, height: u32) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -140,13 +164,13 @@ mod tests {
     }
 
     fn code(bytes: &[u8]) -> ErrorCode {
-        decode(bytes, &LIMITS).unwrap_err().code()
+        decode(bytes).unwrap_err().code()
     }
 
     #[test]
     fn limits_hold_before_decoding() {
-        assert!(decode(&png(100, 100), &LIMITS).is_ok());
-        assert!(decode(&png(200, 50), &LIMITS).is_ok());
+        assert!(decode(&png(100, 100)).is_ok());
+        assert!(decode(&png(200, 50)).is_ok());
         assert_eq!(code(&png(101, 100)), ErrorCode::UnreadableImage);
         assert_eq!(code(&png(201, 1)), ErrorCode::UnreadableImage);
         assert_eq!(code(&vec![0; (1 << 20) + 1]), ErrorCode::ImageTooLarge);
@@ -170,9 +194,16 @@ mod tests {
 
     #[test]
     fn wide_samples_count_against_the_limit() {
-        // 70 x 70 x 16 bytes are less than 10,000 x 8, 71 x 71 x 16 are more.
-        assert!(decode(&tiff_of_floats(70), &LIMITS).is_ok());
-        assert_eq!(code(&tiff_of_floats(71)), ErrorCode::UnreadableImage);
+        // 50 x 50 x 16 bytes are 10,000 x 4, 51 x 51 x 16 are more.
+        assert!(decode(&tiff_of_floats(50)).is_ok());
+        assert_eq!(code(&tiff_of_floats(51)), ErrorCode::UnreadableImage);
+    }
+
+    #[test]
+    fn a_decoder_that_is_late_is_not_an_unreadable_image() {
+        let late = Deadline::after(Duration::ZERO);
+        let error = super::decode(&png(100, 100), &LIMITS, &late).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::Internal, "{error}");
     }
 
     #[test]

@@ -1,39 +1,46 @@
-//! Whether a JPEG is all there.
+//! Whether a JPEG is all there, and what it costs to decode.
 
 /// The decoder fills what is missing of a truncated file with grey, which is no image of a face.
 /// So this walks over the markers to the end of the image; what follows it (further pictures,
-/// video, padding) does not matter.
-pub(super) fn is_complete(bytes: &[u8]) -> bool {
+/// video, padding) does not matter. Gives the number of scans, or `None` where the end is missing.
+pub(super) fn scans(bytes: &[u8]) -> Option<u32> {
+    let mut scans = 0;
     let mut rest = bytes.get(2..).unwrap_or_default();
     while let Some(at) = rest.iter().position(|byte| *byte == 0xff) {
         rest = &rest[at..];
-        let Some(fill) = rest.iter().position(|byte| *byte != 0xff) else {
-            return false;
-        };
+        let fill = rest.iter().position(|byte| *byte != 0xff)?;
         let marker = rest[fill];
         rest = &rest[fill + 1..];
         match marker {
-            0xd9 => return true,
+            0xd9 => return Some(scans),
             // Stuffed bytes, restart markers and others without a length.
             0x00 | 0x01 | 0xd0..=0xd8 => {}
             _ => {
-                let Some([high, low]) = rest.first_chunk() else {
-                    return false;
-                };
+                scans += u32::from(marker == 0xda);
+                let [high, low] = rest.first_chunk()?;
                 let length = usize::from(u16::from_be_bytes([*high, *low]));
-                let Some(next) = rest.get(length.max(2)..) else {
-                    return false;
-                };
-                rest = next;
+                rest = rest.get(length.max(2)..)?;
             }
         }
     }
-    false
+    None
+}
+
+/// Scans that every image may have: encoders write ten or so, thorough ones under twenty.
+const SCANS: u32 = 64;
+/// Pixels times scans that an image may have: 16 scans at 100 megapixels. A scan of some bytes makes
+/// a decoder walk over all pixels, so a file of a megabyte could keep it busy for hours.
+const SCANNED_PIXELS: u64 = 1_600_000_000;
+
+/// Whether an image of this size may have so many scans.
+pub(super) fn is_affordable(scans: u32, width: u32, height: u32) -> bool {
+    let pixels = u64::from(width) * u64::from(height);
+    scans <= SCANS && pixels.saturating_mul(scans.into()) <= SCANNED_PIXELS
 }
 
 #[cfg(test)]
 mod tests {
-    use super::is_complete;
+    use super::{is_affordable, scans};
 
     #[test]
     fn only_the_end_of_the_image_counts() {
@@ -48,9 +55,16 @@ mod tests {
             &[0xff, 0xff, 0xd9, 0x00],
         ]
         .concat();
-        assert!(is_complete(&whole));
+        assert_eq!(scans(&whole), Some(1));
         for end in 0..whole.len() - 1 {
-            assert!(!is_complete(&whole[..end]), "{end}");
+            assert_eq!(scans(&whole[..end]), None, "{end}");
         }
+    }
+
+    #[test]
+    fn many_scans_are_for_small_images_only() {
+        assert!(is_affordable(64, 5000, 5000) && is_affordable(16, 10_000, 10_000));
+        assert!(!is_affordable(65, 8, 8) && !is_affordable(17, 10_000, 10_000));
+        assert!(!is_affordable(u32::MAX, u32::MAX, u32::MAX));
     }
 }

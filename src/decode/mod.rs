@@ -13,6 +13,7 @@ use image::metadata::Orientation;
 use image::{DynamicImage, RgbImage};
 
 use crate::config::Config;
+use crate::deadline::Deadline;
 use crate::error::Error;
 use crate::pixels::Image;
 
@@ -63,11 +64,15 @@ impl Limits {
 }
 
 /// Decodes an image and turns it upright.
-pub(crate) fn decode(image: Image<'_>, limits: &Limits) -> Result<RgbImage, Error> {
+pub(crate) fn decode(
+    image: Image<'_>,
+    limits: &Limits,
+    deadline: &Deadline,
+) -> Result<RgbImage, Error> {
     match image {
-        Image::Encoded(bytes) => encoded::decode(bytes, limits),
-        Image::Base64(text) => encoded::decode(&base64::decode(text, limits)?, limits),
-        Image::File(path) => encoded::decode(&read(path, limits)?, limits),
+        Image::Encoded(bytes) => encoded::decode(bytes, limits, deadline),
+        Image::Base64(text) => encoded::decode(&base64::decode(text, limits)?, limits, deadline),
+        Image::File(path) => encoded::decode(&read(path, limits)?, limits, deadline),
         Image::Pixels(pixels) => raw::decode(&pixels, limits),
     }
 }

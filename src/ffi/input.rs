@@ -3,6 +3,7 @@
 
 use std::ffi::CStr;
 use std::path::Path;
+use std::time::Duration;
 
 use libc::c_char;
 
@@ -118,6 +119,14 @@ pub(super) unsafe fn config(config: *const LivenessConfig) -> Result<Config, Err
     }
     if config.second_face_ratio != 0.0 {
         choices.second_face_ratio = config.second_face_ratio;
+    }
+    if config.time_limit_ms != 0 {
+        choices.time_limit = Duration::from_millis(config.time_limit_ms.into());
+    }
+    if config.reserved != 0 {
+        return Err(bad_request(
+            "liveness_config.reserved is not 0; start from LIVENESS_CONFIG_INIT",
+        ));
     }
     choices.strict_quality = match config.strict_quality {
         0 => false,

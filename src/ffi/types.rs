@@ -116,6 +116,12 @@ pub struct LivenessConfig {
     /// 1: refuse an image with one of the quality reasons with status 051. Default: report the
     /// reasons only.
     pub strict_quality: u32,
+    /// Longest time for a check in milliseconds; a longer one is status 005. The clock is looked at
+    /// between the steps of a check and while a file is decoded, so an answer can be late by the time
+    /// of one step. 4294967295 is as good as none. Default: 10000.
+    pub time_limit_ms: u32,
+    /// Must be 0.
+    pub reserved: u32,
     // append-only: new fields go above this line
 }
 
@@ -273,7 +279,8 @@ unsafe impl Struct for LivenessResult {
 /// The sizes of ABI version 1: what is published neither moves nor grows padding, and what is
 /// appended must keep these sums.
 const _: () = {
-    assert!(size_of::<LivenessConfig>() == LivenessConfig::MIN_SIZE);
+    // time_limit_ms and reserved were appended.
+    assert!(size_of::<LivenessConfig>() == LivenessConfig::MIN_SIZE + 2 * 4);
     assert!(size_of::<LivenessPixels>() == LivenessPixels::MIN_SIZE);
     assert!(size_of::<LivenessResult>() == 2 * 4 + 5 * 8 + 8 + 6 * 4 + 5 * 8 + 16 * 4);
     assert!(size_of::<LivenessPoint>() == 8);

@@ -25,6 +25,8 @@ struct Config {
     mask_threshold: f32,
     second_face_ratio: f32,
     strict_quality: u32,
+    time_limit_ms: u32,
+    reserved: u32,
 }
 
 /// `liveness_pixels`.
@@ -156,6 +158,7 @@ fn config(case: &Case) -> Config {
         max_file_bytes: number("max_file_bytes") as u64,
         max_pixels: number("max_pixels") as u64,
         max_side: number("max_side") as u32,
+        time_limit_ms: number("time_limit_ms") as u32,
         strict_quality: flag.unwrap_or_default().into(),
         ..Config::default()
     }

@@ -1,6 +1,7 @@
 //! The table of requests and expected answers, `cases.json`.
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use liveness::{Config, PixelFormat};
 use serde::Deserialize;
@@ -149,6 +150,7 @@ impl Case {
                 "max_file_bytes" => config.max_file_bytes = whole(),
                 "max_pixels" => config.max_pixels = whole(),
                 "max_side" => config.max_side = whole() as u32,
+                "time_limit_ms" => config.time_limit = Duration::from_millis(whole()),
                 "strict_quality" => config.strict_quality = value.as_bool().expect("a boolean"),
                 other => panic!("{}: {other} is no option", self.name),
             }

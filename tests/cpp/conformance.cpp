@@ -3,6 +3,8 @@
 #include "liveness.hpp"
 
 #include <algorithm>
+#include <chrono>
+#include <cstdint>
 #include <map>
 #include <set>
 
@@ -22,7 +24,7 @@ static bool is_for_us(const json &table, const json &request)
 static liveness::Config config_of(const json &request)
 {
   static const std::set<std::string> known{"threshold",      "mask_threshold", "second_face_ratio", "strict_quality",
-                                           "max_file_bytes", "max_pixels",     "max_side"};
+                                           "max_file_bytes", "max_pixels",     "max_side",          "time_limit_ms"};
   const json options = request.value("config", json::object());
   for (const auto &[name, value] : options.items())
     CHECK(known.count(name) == 1);
@@ -34,6 +36,7 @@ static liveness::Config config_of(const json &request)
   config.max_file_bytes = options.value("max_file_bytes", config.max_file_bytes);
   config.max_pixels = options.value("max_pixels", config.max_pixels);
   config.max_side = options.value("max_side", config.max_side);
+  config.time_limit = std::chrono::milliseconds(options.value("time_limit_ms", std::int64_t{0}));
   return config;
 }
 

@@ -63,6 +63,14 @@ class TestOptions:
                     with pytest.raises(liveness.ImageError):
                         other.check(source)
 
+    def test_time_limit(self, portrait: Path) -> None:
+        with Liveness(time_limit_ms=1) as other:
+            with pytest.raises(liveness.InternalError) as raised:
+                other.check(portrait)
+        assert "limit of 1 ms" in str(raised.value.reason)
+        with Liveness(time_limit_ms=2**32 - 1) as other:
+            other.check(portrait)
+
     @pytest.mark.parametrize(
         "option",
         [
@@ -84,6 +92,9 @@ class TestOptions:
             {"max_pixels": 2**64},
             {"max_side": 0},
             {"max_side": 2**32},
+            {"time_limit_ms": 0},
+            {"time_limit_ms": -1},
+            {"time_limit_ms": 2**32},
             {"models": "a\0b"},
             {"onnxruntime": "a\0b"},
         ],

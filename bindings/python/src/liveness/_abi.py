@@ -41,6 +41,8 @@ class Config(ctypes.Structure):
         ("mask_threshold", c_float),
         ("second_face_ratio", c_float),
         ("strict_quality", c_uint32),
+        ("time_limit_ms", c_uint32),
+        ("reserved", c_uint32),
     )
 
     def __init__(self) -> None:

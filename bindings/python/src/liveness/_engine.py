@@ -68,6 +68,7 @@ class Liveness:
         max_file_bytes: int | None = None,
         max_pixels: int | None = None,
         max_side: int | None = None,
+        time_limit_ms: int | None = None,
         onnxruntime: str | os.PathLike[str] | None = None,
         models: str | os.PathLike[str] | None = None,
     ) -> None:
@@ -86,6 +87,8 @@ class Liveness:
         :param max_file_bytes: largest encoded file; above it is 003; by default 10 MiB.
         :param max_pixels: largest number of pixels; above it is 002; by default 100,000,000.
         :param max_side: largest width and height; above it is 002; by default 16,384.
+        :param time_limit_ms: longest time for a check in milliseconds; a longer one is 005; by
+            default 10,000. An answer can be late by the time of one step of the check.
         :param onnxruntime: path of an ONNX Runtime shared library (1.17 or newer) to compute
             with; by default what the environment variable LIVENESS_ONNXRUNTIME names, else the
             embedded engine. A process can load one only.
@@ -104,6 +107,7 @@ class Liveness:
         config.max_file_bytes = _count("max_file_bytes", max_file_bytes, 2**64 - 1)
         config.max_pixels = _count("max_pixels", max_pixels, 2**64 - 1)
         config.max_side = _count("max_side", max_side, 2**32 - 1)
+        config.time_limit_ms = _count("time_limit_ms", time_limit_ms, 2**32 - 1)
         config.onnxruntime = _path("onnxruntime", onnxruntime)
         config.models_dir = _path("models", models)
         self._limits = Limits(

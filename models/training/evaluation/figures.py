@@ -21,12 +21,14 @@ from .rates import Rate
 from .scorers import Outcome
 
 AT_BPCER = (0.01, 0.05, 0.10)
+# Drawn from fewer groups of a class, an interval would be far too narrow.
+GROUPS_NEEDED = 3
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
 @dataclass(frozen=True)
 class Curve:
-    """What does not depend on a threshold; intervals by bootstrap over groups, where there are two."""
+    """What does not depend on a threshold; intervals by bootstrap over groups, where there are enough."""
 
     auc: float
     auc_interval: tuple[float, float] | None
@@ -143,7 +145,7 @@ def curve(judged: Judged, rounds: int) -> Curve | None:
         at[f"{100 * share:.0f} %"] = Rate.of(attack >= threshold_at_bpcer(bona, share))
     intervals: tuple = (None, None)
     groups = answered.groups
-    if rounds and min(len(set(groups[live])), len(set(groups[~live]))) >= 2:
+    if rounds and min(len(set(groups[live])), len(set(groups[~live]))) >= GROUPS_NEEDED:
         drawn = bootstrap(score, live, groups, rounds)
         intervals = tuple(tuple(float(v) for v in np.quantile(d, (0.025, 0.975))) for d in drawn)
     sizes = len(bona), len(attack), len(set(groups))

@@ -52,6 +52,7 @@ def train(source: str, args: argparse.Namespace) -> Path:
             if getattr(args, name):
                 command += [f"--{name}", str(getattr(args, name))]
         command += ["--bfloat16"] if args.bfloat16 else []
+        folder.mkdir(parents=True, exist_ok=True)
         subprocess.run(command, check=True, cwd=MODELS)
         done.touch()
     return folder / "checkpoint.pt"

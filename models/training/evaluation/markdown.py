@@ -11,7 +11,7 @@ NOTES = """APCER is the share of attack presentations accepted, BPCER the share 
 of those that got a verdict; ACER is the mean of the worst species' APCER and BPCER. In brackets 95 % intervals:
 Clopper-Pearson for rates, as if images were independent (those of one person are not: true intervals are wider; the
 interval of an APCER at a BPCER leaves out that the threshold is uncertain as well); for AUC and EER bootstrap over
-groups (persons, sessions), left out where a class has one group only. n counts images, g groups."""
+groups (persons, sessions), left out where a class has fewer than three. n counts images, g groups."""
 
 
 def per_species(rates: dict[str, Rate]) -> str:

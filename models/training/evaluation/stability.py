@@ -262,28 +262,34 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+class _Report:
+    """stability.md and stability.json, written anew with every chapter: the next one may take long."""
+
+    def __init__(self, out: Path):
+        self._out, self._chapters, self._data = out, ["# Stability"], {}
+
+    def add(self, name: str, title: str, series: Sequence[Series], threshold: float, each: bool) -> None:
+        card, text, self._data[name] = chapter(title, series, threshold, each)
+        self._chapters.append(text)
+        write_block(self._out, f"stability-{name}", f"{title}.\n\n{card}")
+        (self._out / "stability.md").write_text("\n\n".join(self._chapters) + "\n", "utf-8")
+        (self._out / "stability.json").write_text(json.dumps(self._data, indent=1) + "\n", "utf-8")
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     args = _arguments(argv)
     args.out.mkdir(parents=True, exist_ok=True)
     presentations = locate(load(args.data, args.split), args.models)
-    threshold = float(read_manifest(args.models)["spoof"]["threshold"])
+    threshold, report = float(read_manifest(args.models)["spoof"]["threshold"]), _Report(args.out)
     chosen = subsample(presentations, args.jitter_images)
     series = list(jitter_series(chosen, Fusion.shipped(args.models), args.jitters))
     title = f"Box jitter of 10 %: {args.jitters} boxes on each of {len(series)} images, networks"
-    card, text, data = chapter(title, series, threshold, each=False)
-    write_block(args.out, "stability-jitter", card)
-    chapters, collected = ["# Stability", text], {"jitter": data}
+    report.add("jitter", title, series, threshold, each=False)
     if args.library:
         library = Library(args.library, args.models, args.workers, onnxruntime=args.onnxruntime)
-        chosen = subsample(presentations, args.images)
-        series = list(disturbed_series(chosen, library))
+        series = list(disturbed_series(subsample(presentations, args.images), library))
         title = f"Disturbances: {len(DISTURBANCES)} of each of {len(series)} images, built library"
-        card, text, data = chapter(title, series, threshold, each=True)
-        write_block(args.out, "stability-library", card)
-        chapters.append(text)
-        collected["library"] = data
-    (args.out / "stability.md").write_text("\n\n".join(chapters) + "\n", "utf-8")
-    (args.out / "stability.json").write_text(json.dumps(collected, indent=1) + "\n", "utf-8")
+        report.add("library", title, series, threshold, each=True)
     print(args.out / "stability.md")
 
 

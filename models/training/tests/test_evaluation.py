@@ -9,10 +9,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 from scipy.stats import binomtest
 
 from training.evaluation import __main__ as evaluation
-from training.evaluation import card, markdown, quality, sheet, stability
+from training.evaluation import card, leave_one_out, markdown, quality, sheet, stability
 from training.evaluation.figures import Judged, curve, figures, operating_points, part
 from training.evaluation.pose import pose
 from training.evaluation.presentations import Presentation, load, locate, read
@@ -22,6 +23,8 @@ from training.evaluation.tone import TONES, tone_of
 from training.export import MODELS
 from training.geometry import MASK_TEMPLATE
 from training.spoof import metrics, recapture
+from training.spoof.clips import CROPS
+from training.spoof.network import LivenessNet
 
 PORTRAIT = MODELS.parent / "tests" / "fixtures" / "astronaut.png"
 
@@ -110,11 +113,13 @@ class TestFigures:
         assert found.apcer == {}
         assert found.bpcer.value == 0.5
 
-    def test_intervals_need_two_groups_of_each_class(self):
-        people = [presentation(s, group=g) for s, g in (("live", "1"), ("live", "1"), ("print", "2"), ("print", "3"))]
-        found = curve(Judged(people, [Outcome(v) for v in (0.9, 0.8, 0.3, 0.85)]), rounds=50)
-        assert found.auc == 0.75
-        assert found.auc_interval is None
+    @pytest.mark.parametrize(("groups", "enough"), [("123456", True), ("113456", False), ("123455", False)])
+    def test_intervals_need_three_groups_of_each_class(self, groups, enough):
+        people = [presentation(s, group=g) for s, g in zip(["live"] * 3 + ["print"] * 3, groups, strict=True)]
+        found = curve(Judged(people, [Outcome(v) for v in (0.9, 0.8, 0.7, 0.3, 0.85, 0.2)]), rounds=200)
+        assert found.auc == pytest.approx(7 / 9)
+        assert (found.auc_interval is not None) == (found.eer_interval is not None) == enough
+        assert not enough or found.auc_interval[0] < 7 / 9 < found.auc_interval[1]
 
     def test_operating_points_hold_portraits_apart(self):
         people = [presentation(), presentation(assumed=True), presentation("print")]
@@ -343,6 +348,47 @@ def test_the_sheet_is_made_on_request_and_kept_from_git(tmp_path):
     path = sheet.write(wrong, 0.5, tmp_path)
     assert cv2.imread(str(path)) is not None
     assert (tmp_path / ".gitignore").read_text() == "*.LOCAL-ONLY.*\n"
+
+
+def write_dataset(folder: Path) -> None:
+    """Two sources with bona fide images and prints of the portrait, in the layout of labels.csv."""
+    portrait, box = cv2.imread(str(PORTRAIT)), [166, 66, 118, 146]
+    face = {"box": box, "points": (MASK_TEMPLATE * 1.5 + (153, 60)).ravel().tolist(), "score": 0.9}
+    rows = []
+    for source in ("a", "b"):
+        for label, split, dim in (("live", "train", 1.0), ("live", "val", 0.9), ("print", "train", 0.5), ("print", "val", 0.4)):
+            name = f"{source}-{label}-{split}.png"
+            cv2.imwrite(str(folder / name), (portrait * dim).astype(np.uint8))
+            known = {"path": name, "kind": "liveness", "source": source, "label": label, "group": name, "split": split}
+            rows.append(known | {"framing": "frame", "width": 512, "height": 512, "faces": json.dumps([face])})
+    with open(folder / "labels.csv", "w", newline="") as handle:
+        writer = csv.DictWriter(handle, [*rows[0], "n_faces", "boxes", "ref_live"])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def test_leave_one_out_judges_the_source_that_was_left_out(tmp_path):
+    write_dataset(tmp_path)
+    torch.manual_seed(1)
+    nets = torch.nn.ModuleDict({name: LivenessNet() for name in CROPS})
+    torch.save({"average": nets.state_dict()}, tmp_path / "checkpoint.pt")
+    args = ["--data", str(tmp_path), "--out", str(tmp_path / "report"), "--sources", "a", "--rounds", "20"]
+    leave_one_out.main([*args, "--checkpoint", f"a={tmp_path / 'checkpoint.pt'}"])
+    found = json.loads((tmp_path / "report" / "leave-one-out.json").read_text())["a"]["parts"]
+    assert [(p["name"], p["bona_fide"], p["attacks"]) for p in found] == [("a", 2, 2)]
+    assert "Mean AUC over a: " in (tmp_path / "report" / "blocks" / "leave-one-out.md").read_text()
+
+
+def test_leave_one_out_trains_what_is_not_there_and_only_once(tmp_path, monkeypatch):
+    called = []
+    monkeypatch.setattr(leave_one_out.subprocess, "run", lambda command, **_: called.append(command))
+    args = leave_one_out._arguments(["--data", str(tmp_path), "--out", str(tmp_path), "--runs", str(tmp_path), "--minutes", "7"])
+    (tmp_path / "without-nuaa").mkdir()
+    paths = [leave_one_out.train("nuaa", args) for _ in range(2)]
+    assert paths == [tmp_path / "without-nuaa" / "checkpoint.pt"] * 2
+    (command,) = called
+    assert command[command.index("--leave-out") + 1] == "nuaa"
+    assert command[command.index("--minutes") + 1] == "7.0"
 
 
 @pytest.fixture(scope="module")

@@ -12,18 +12,31 @@ const SIDE: u32 = 128;
 const BLACK: f32 = 4.0;
 const WHITE: f32 = 251.0;
 
-/// Where the nose of a face that looks straight ahead lies between eyes and mouth, and how far it
+/// Where the nose of a face that looks straight ahead lies between eyes and mouth: the median of
+/// 5,621 faces with a yaw under 15 degrees (0.54 to 0.62 by source). The other two say how far it
 /// stands out, as a share of that distance and of the distance of the eyes.
-const NOSE_BETWEEN: f32 = 0.494;
+const NOSE_BETWEEN: f32 = 0.572;
 const NOSE_DEPTH_VERTICAL: f32 = 0.435;
 const NOSE_DEPTH_HORIZONTAL: f32 = 0.5;
 
+// The thresholds bound the range on which the error rates were measured; inside it no gate was
+// found to lower them (models/MODEL_CARD.md, "Quality gates"). The shares are those of bona fide
+// images of the val split (988; for MAX_OUTSIDE 461 whole photographs) that each refuses.
+
+/// Pixels: a smaller face is magnified before the liveness networks see it. 4.0 %.
 const MIN_FACE_SIZE: f32 = 80.0;
+/// Share of the box: whoever stands wholly in the picture stays below. 0.4 %.
 const MAX_OUTSIDE: f32 = 0.1;
+/// Degrees, for turning (2.4 %), nodding (0 %) and tilting (0 %): beyond 45 the detector misses two
+/// faces in five.
 const MAX_ANGLE: f32 = 35.0;
+/// Mean luma, 0..1; 0.3 % are darker, none brighter.
 const BRIGHTNESS: std::ops::RangeInclusive<f32> = 0.15..=0.9;
+/// 0.3 %.
 const MIN_CONTRAST: f32 = 0.06;
+/// 0.1 %, and 5 % of the attacks, nearly all before one webcam.
 const MAX_CLIPPED: f32 = 0.3;
+/// 1.9 %, and 10 % of the attacks.
 const MIN_SHARPNESS: f32 = 15.0;
 
 /// Measures the image of a face.
@@ -215,7 +228,7 @@ mod tests {
     const POINTS: [[f32; 2]; 5] = [
         [36.6, 34.5],
         [59.3, 34.5],
-        [48.0, 47.4],
+        [48.0, 49.4],
         [38.7, 60.6],
         [57.4, 60.6],
     ];
@@ -292,7 +305,7 @@ mod tests {
             (tilted.roll - 30.0).abs() < 0.1 && tilted.yaw.abs() < 1.0 && tilted.pitch.abs() < 1.0
         );
         let nose_at = |x, y| Pose::estimate(&[POINTS[0], POINTS[1], [x, y], POINTS[3], POINTS[4]]);
-        assert!(nose_at(58.0, 47.4).yaw > 35.0 && nose_at(38.0, 47.4).yaw < -35.0);
+        assert!(nose_at(58.0, 49.4).yaw > 35.0 && nose_at(38.0, 49.4).yaw < -35.0);
         assert!(nose_at(48.0, 38.0).pitch > 30.0 && nose_at(48.0, 57.0).pitch < -30.0);
     }
 

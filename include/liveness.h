@@ -26,8 +26,8 @@
  * - Structs begin with struct_size, which their initialiser macro sets. Fields are only ever
  *   appended. A library that is older or newer than the header touches only what both know. A
  *   struct_size that is too small to be of use, or larger than 4096, is 4.
- * - Limits: files of 10 MiB, images of 100 megapixels and 16384 pixels a side; liveness_config
- *   sets others. They are checked before memory is taken.
+ * - Limits: files of 10 MiB, images of 100 megapixels and 16384 pixels a side, 10 seconds for a
+ *   check; liveness_config sets others. Sizes are checked before memory is taken.
  */
 
 

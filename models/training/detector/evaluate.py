@@ -207,7 +207,7 @@ def sweep(results: Results) -> str:
     for threshold in np.arange(0.25, 0.8, 0.05):
         rows = results.at(float(threshold))
         faces, _, total = false_faces(rows)
-        shares = [percent(float(np.mean(v))) for v in (recall(rows), exactly_one(rows))]
+        shares = [percent(Rate.of(v).value) for v in (recall(rows), exactly_one(rows))]
         lines.append([f"{threshold:.2f}", *shares, f"{100 * faces / max(total, 1):.1f}"])
     return table(["threshold", "recall", "exactly one", "false faces per 100 images"], lines)
 

@@ -36,7 +36,7 @@ class Rate:
 
 
 def percent(value: float) -> str:
-    return f"{100 * value:.1f} %"
+    return "-" if np.isnan(value) else f"{100 * value:.1f} %"
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

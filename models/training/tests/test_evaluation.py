@@ -13,7 +13,7 @@ import torch
 from scipy.stats import binomtest
 
 from training.evaluation import __main__ as evaluation
-from training.evaluation import card, leave_one_out, markdown, quality, sheet, stability
+from training.evaluation import card, everything, leave_one_out, markdown, quality, sheet, stability
 from training.evaluation.figures import Judged, curve, figures, operating_points, part
 from training.evaluation.pose import pose
 from training.evaluation.presentations import Presentation, load, locate, read
@@ -414,6 +414,17 @@ def test_the_built_library_is_measured(pictures, tmp_path, library):
     data = json.loads((tmp_path / "stability.json").read_text())
     assert data["library"]["classes"][0]["images"] > 0
     assert len(data["library"]["disturbances"]) == len(stability.DISTURBANCES)
+
+
+def test_everything_renews_the_card(tmp_path, library):
+    """Every command once, on a set that lacks most of what they tell apart."""
+    write_dataset(tmp_path)
+    copy = tmp_path / "MODEL_CARD.md"
+    copy.write_text(card.BLOCK.sub(r"\1old\n\4", (MODELS / "MODEL_CARD.md").read_text("utf-8")), "utf-8")
+    args = ["--data", str(tmp_path), "--library", library, "--out", str(tmp_path / "report"), "--images", "2"]
+    everything.main([*args, "--jitter-images", "2", "--card", str(copy)])
+    kept = [name for _, name, text, _ in card.BLOCK.findall(copy.read_text("utf-8")) if text == "old\n"]
+    assert kept == ["leave-one-out", "teachers"]
 
 
 def test_library_and_networks_see_the_same_face(pictures, library):

@@ -46,6 +46,8 @@ def main() -> int:
         RECORD.write_text(json.dumps(counted, indent=2) + "\n")
         print(f"recorded in {RECORD.relative_to(ROOT)}:\n{json.dumps(counted, indent=2)}")
         return 0
+    if not RECORD.exists():
+        sys.exit(f"{RECORD} is missing: bash .ci/bench.sh --update")
     return compare(json.loads(RECORD.read_text()), counted)
 
 

@@ -154,7 +154,7 @@ fn grained(mut picture: RgbImage) -> RgbImage {
             let light = i32::from(pixel.0[1]);
             let added = [luma + red / 2, luma - (blue + red) / 8, luma + blue / 2];
             pixel.0 = std::array::from_fn(|channel| {
-                let strength = added[channel] * (96 + light) / 16_384;
+                let strength = added[channel] * (96 + light) / 8_192;
                 (i32::from(pixel.0[channel]) + strength).clamp(0, 255) as u8
             });
         }
@@ -162,7 +162,7 @@ fn grained(mut picture: RgbImage) -> RgbImage {
     picture
 }
 
-/// Three whole numbers of about -128..128 by the place alone, most of them small.
+/// Three whole numbers of -255..=255 by the place alone, most of them small.
 fn grain(x: u32, y: u32) -> [i32; 3] {
     std::array::from_fn(|channel| {
         let mut hash = x.wrapping_mul(0x9e37_79b1)

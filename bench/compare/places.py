@@ -28,5 +28,5 @@ def picture(name: str) -> Path:
     path = PICTURES / name
     if not path.exists():
         command = ["cargo", "run", "--quiet", "--locked", "--example", "bench_pictures", "--"]
-        subprocess.run([*command, str(PICTURES)], cwd=ROOT, check=True)
+        subprocess.run([*command, str(PICTURES), name], cwd=ROOT, check=True)
     return path

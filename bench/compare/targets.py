@@ -106,7 +106,7 @@ def stages(field: Field) -> dict[str, dict[str, dict[str, float]]]:
         taken: dict[str, list[dict[str, float]]] = {name: [] for name in field.engines}
         for _ in range(field.choices.rounds):
             for engine, checks in taken.items():
-                checks.append(asdict(field.engines[engine].check(data).details.timings))
+                checks.append(asdict(field.engines[engine].check(data).details.timings_ms))
         found[name] = {
             engine: {stage: round(min(check[stage] for check in checks), 2) for stage in checks[0]}
             for engine, checks in taken.items()

@@ -51,6 +51,10 @@ pub struct Options {
     #[arg(long, env = "LIVENESS_MAX_PIXELS", value_name = "NUMBER")]
     pub max_pixels: Option<NonZeroU64>,
 
+    /// Longest time for a check, from which on it is answered with 500 and 005
+    #[arg(long, env = "LIVENESS_TIME_LIMIT", default_value = "10", value_parser = seconds, value_name = "SECONDS")]
+    pub time_limit: Duration,
+
     /// Checks at once; one per core unless given
     #[arg(long, env = "LIVENESS_MAX_CHECKS", value_name = "NUMBER")]
     pub max_checks: Option<NonZeroUsize>,
@@ -145,6 +149,7 @@ impl Options {
         if let Some(most) = self.max_pixels {
             config.max_pixels = most.get();
         }
+        config.time_limit = self.time_limit;
         config
     }
 
@@ -179,6 +184,8 @@ mod tests {
         assert_eq!(options.engine(), liveness::Config::default());
         let options = self::options(&["--max-pixels", "1000"]).unwrap();
         assert_eq!(options.engine().max_pixels, 1000);
+        let options = self::options(&["--time-limit", "0.5"]).unwrap();
+        assert_eq!(options.engine().time_limit, Duration::from_millis(500));
     }
 
     #[test]

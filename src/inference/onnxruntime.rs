@@ -63,6 +63,7 @@ fn resolve(path: &Path) -> Result<PathBuf, Error> {
 
 fn load(path: PathBuf) -> Result<Loaded, Error> {
     let version = version(&path)?;
+    stay_loaded();
     let fault = |error: &dyn std::fmt::Display| {
         Error::internal(format!(
             "the ONNX Runtime at {} cannot be loaded: {error}; version 1.17 or newer is needed",
@@ -85,6 +86,34 @@ fn load(path: PathBuf) -> Result<Loaded, Error> {
         environment,
     })
 }
+
+/// Keeps the shared library that this code is part of in the process, whoever calls `dlclose`: ONNX
+/// Runtime cannot be unloaded itself, and goes on to call the logger that it got from here.
+#[cfg(any(target_os = "linux", target_os = "android", target_os = "macos"))]
+#[allow(unsafe_code)]
+fn stay_loaded() {
+    static HERE: u8 = 0;
+    let mut found = std::mem::MaybeUninit::<libc::Dl_info>::zeroed();
+    // SAFETY: dladdr looks an address up and fills the struct that it gets; all zero is one, too.
+    let file = unsafe {
+        libc::dladdr((&raw const HERE).cast(), found.as_mut_ptr());
+        found.assume_init().dli_fname
+    };
+    if !file.is_null() {
+        // SAFETY: a name from dladdr ends with a NUL. The library is there, so that nothing is loaded
+        // and no code of it runs; it is only marked. Where this code is part of a program the call
+        // fails, and there is nothing to be kept.
+        unsafe {
+            libc::dlopen(
+                file,
+                libc::RTLD_NOW | libc::RTLD_NOLOAD | libc::RTLD_NODELETE,
+            )
+        };
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android", target_os = "macos")))]
+fn stay_loaded() {}
 
 /// Asks the library for its version, before anything else is done with it.
 #[allow(unsafe_code)]

@@ -1,8 +1,7 @@
 /* Loads the shared library, uses it and unloads it, many times: reload LIBRARY IMAGE ROUNDS.
 
    Each round is a thread's: what the library keeps for a thread goes with the thread, and only then
-   does the system unload it. With the library's environment variable for ONNX Runtime set, memory is
-   not looked at: that library cannot be unloaded. */
+   does the system unload it. With ONNX Runtime, which cannot be unloaded and calls back, it stays. */
 #define _GNU_SOURCE
 
 #include "liveness.h"
@@ -94,12 +93,13 @@ int main(int argc, char **argv)
     if (round == 1) first = trial.status;
     if (trial.status != first || trial.status == LIVENESS_ERROR_INTERNAL) fatal("another status");
     if (dlclose(trial.library) != 0) fatal(dlerror());
-    if (unloads && dlopen(argv[1], RTLD_NOW | RTLD_NOLOAD) != NULL) fatal("it is still loaded");
+    if ((dlopen(argv[1], RTLD_NOW | RTLD_NOLOAD) == NULL) != unloads)
+      fatal(unloads ? "it is still loaded" : "it is gone, and ONNX Runtime would call it");
     if (round == SETTLED) before = resident_kilobytes();
   }
   after = resident_kilobytes();
   printf("%d rounds, status %d each time, resident %ld kB after %d and %ld kB in the end\n", rounds,
          (int)first, before, SETTLED, after);
-  if (unloads && rounds > SETTLED && after > before + GROWTH_KILOBYTES) fatal("memory grew");
+  if (rounds > SETTLED && after > before + GROWTH_KILOBYTES) fatal("memory grew");
   return EXIT_SUCCESS;
 }

@@ -237,6 +237,15 @@ describe("errors", () => {
     assert.match(await text(page, "cure-list"), /wait 7 s/);
   });
 
+  test("too many wrong keys are told from one", async () => {
+    const page = await visit();
+    await answerWith(page, { status: 429, headers: { "Retry-After": "2" }, body: failure("001") });
+    await check(page, picture.jpeg);
+    await assertRefused(page, "001");
+    assert.equal(await text(page, "title"), "Too many wrong keys came from this address");
+    assert.match(await text(page, "cure-list"), /wait 2 s/);
+  });
+
   test("a server that is gone is no verdict", async () => {
     const page = await visit();
     await page.route("**/liveness/", (route) => route.abort("connectionrefused"));

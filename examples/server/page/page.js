@@ -46,6 +46,10 @@ const CURES = {
       "Try again. If it fails once more, look into the server's log: the request id below leads to the line.",
     ],
   },
+  limited: {
+    title: "Too many wrong keys came from this address",
+    cure: ["Wait, then send the right key. Until then the server does not say whether a key is right."],
+  },
   busy: {
     title: "The server is busy",
     cure: ["All of its places are taken at the moment. Nothing is wrong with the photograph: try again shortly."],
@@ -465,7 +469,7 @@ function attackWords(attack) {
 
 function showError(answer, { status, retryAfter, requestId }) {
   const { error_code: code, error_message: message, details = {} } = answer;
-  const known = CURES[status === 503 ? "busy" : code] ?? CURES["005"];
+  const known = CURES[{ 429: "limited", 503: "busy" }[status] ?? code] ?? CURES["005"];
   const cause = details.reasons?.map((reason) => CAUSES[reason]).find(Boolean);
   const cure = [...known.cure];
   if (/^\d+$/.test(retryAfter ?? "")) cure.push(`The server asks to wait ${retryAfter} s.`);

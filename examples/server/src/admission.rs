@@ -22,8 +22,9 @@ pub struct Admission {
 
 /// The right to hold a body in memory while it arrives.
 pub struct Uploading {
-    _permit: OwnedSemaphorePermit,
+    // Dropped in this order: what has ended is not counted any more when the next may begin.
     _counted: Counted,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl Admission {
@@ -47,8 +48,8 @@ impl Admission {
             .try_acquire_owned()
             .map_err(|_| Refusal::unavailable())?;
         Ok(Uploading {
-            _permit: permit,
             _counted: self.metrics.uploading(),
+            _permit: permit,
         })
     }
 
@@ -72,7 +73,8 @@ impl Admission {
             .map_err(|_| Refusal::unavailable())?;
         self.metrics.stage(Stage::Queue, arrival.elapsed());
         drop(waiting);
-        let held = (place, check, self.metrics.checking());
+        // Dropped in this order: what has ended is not counted any more when the next may begin.
+        let held = (self.metrics.checking(), check, place);
         tokio::task::spawn_blocking(move || {
             let _held = held;
             work()

@@ -1,5 +1,7 @@
 //! Answers: the JSON of the contract, whatever happened.
 
+use std::time::Duration;
+
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use liveness::{Error, ErrorCode, Verdict, response};
@@ -84,7 +86,21 @@ impl Refusal {
             ErrorCode::Unauthorized,
             "send an API key in the header X-API-Key, or as Authorization: Bearer",
         )
-        .with_header(header::WWW_AUTHENTICATE, "Bearer realm=\"liveness\"")
+        .with_header(
+            header::WWW_AUTHENTICATE,
+            HeaderValue::from_static("Bearer realm=\"liveness\""),
+        )
+    }
+
+    /// Whether the key is right is not said any more.
+    pub fn too_many_keys(wait: Duration) -> Self {
+        let seconds = wait.as_secs_f64().ceil().max(1.0) as u64;
+        Refusal::new(
+            ErrorCode::Unauthorized,
+            "too many wrong API keys came from this address: wait, then send the right one",
+        )
+        .with_status(StatusCode::TOO_MANY_REQUESTS)
+        .with_header(header::RETRY_AFTER, seconds)
     }
 
     pub fn too_large() -> Self {
@@ -97,7 +113,7 @@ impl Refusal {
     pub fn wrong_method(allowed: &'static str) -> Self {
         Refusal::malformed(format!("this address answers to {allowed} only"))
             .with_status(StatusCode::METHOD_NOT_ALLOWED)
-            .with_header(header::ALLOW, allowed)
+            .with_header(header::ALLOW, HeaderValue::from_static(allowed))
     }
 
     pub fn not_found() -> Self {
@@ -116,7 +132,7 @@ impl Refusal {
     pub fn unavailable() -> Self {
         Refusal::internal()
             .with_status(StatusCode::SERVICE_UNAVAILABLE)
-            .with_header(header::RETRY_AFTER, "1")
+            .with_header(header::RETRY_AFTER, 1_u64)
     }
 
     /// What went wrong inside is for the log, not for the caller.
@@ -129,8 +145,8 @@ impl Refusal {
         self
     }
 
-    fn with_header(mut self, name: HeaderName, value: &'static str) -> Self {
-        self.header = Some((name, HeaderValue::from_static(value)));
+    fn with_header(mut self, name: HeaderName, value: impl Into<HeaderValue>) -> Self {
+        self.header = Some((name, value.into()));
         self
     }
 

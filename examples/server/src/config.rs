@@ -15,7 +15,8 @@ const AFTER_HELP: &str = "\
 API keys: LIVENESS_API_KEYS holds them, separated by commas; a flag would show them to every user
 of the machine. Without it and without --keys-file a key is generated and printed once.
 LIVENESS_ONNXRUNTIME names an ONNX Runtime library, like --onnxruntime.
-Signals: SIGTERM and SIGINT finish what is running and stop; SIGHUP reads keys and certificate again.";
+Signals: SIGTERM and SIGINT finish what is running and stop, at once if they come again; SIGHUP
+reads keys and certificate again.";
 
 /// Checks selfies over HTTP: POST /liveness/, a page at /, /openapi.json, /healthz, /readyz, /metrics.
 #[derive(Debug, Clone, Parser)]
@@ -33,6 +34,26 @@ pub struct Options {
     /// File with one API key per line, read again when it changes
     #[arg(long, env = "LIVENESS_KEYS_FILE", value_name = "FILE")]
     pub keys_file: Option<PathBuf>,
+
+    /// Wrong API keys that a peer may try in a row, and then in each minute; further requests are
+    /// answered with 429, but for keys that it has used with success before. 0 for no limit
+    #[arg(
+        long,
+        env = "LIVENESS_MAX_WRONG_KEYS",
+        default_value_t = 30,
+        value_name = "NUMBER"
+    )]
+    pub max_wrong_keys: u32,
+
+    /// Reverse proxies before the server, each of which adds its caller to X-Forwarded-For. Without
+    /// any, that header is ignored; with one or more, let nobody reach the server past them
+    #[arg(
+        long,
+        env = "LIVENESS_PROXIES",
+        default_value_t = 0,
+        value_name = "NUMBER"
+    )]
+    pub proxies: usize,
 
     /// Live from this live_probability on, between 0 and 1; the models' own unless given
     #[arg(long, env = "LIVENESS_THRESHOLD", value_name = "NUMBER")]

@@ -10,7 +10,7 @@ use serde::de::IgnoredAny;
 
 use crate::MAX_IMAGE_BYTES;
 use crate::answer::Refusal;
-use crate::reader::{Interruption, Reader};
+use crate::reader::{Interruption, Progress, Reader};
 
 /// Base64 digits of the largest image.
 const MAX_DIGITS: usize = MAX_IMAGE_BYTES.div_ceil(3) * 4;
@@ -18,6 +18,8 @@ const MAX_DIGITS: usize = MAX_IMAGE_BYTES.div_ceil(3) * 4;
 const MIN_LINE: usize = 64;
 /// What a request may hold besides the image: boundaries, names, other fields.
 const SLACK: usize = 64 << 10;
+/// Parts of a form. The contract knows three, of which two may come together.
+const MAX_PARTS: usize = 32;
 /// Longest value of the field `details` that is looked at.
 const MAX_FLAG: usize = 16;
 
@@ -55,8 +57,9 @@ impl Payload {
 impl Form {
     pub fn of(headers: &HeaderMap) -> Result<Form, Refusal> {
         if headers
-            .get(header::CONTENT_ENCODING)
-            .is_some_and(|coding| coding != "identity")
+            .get_all(header::CONTENT_ENCODING)
+            .iter()
+            .any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
         {
             return Err(Refusal::malformed(
                 "the body is compressed: send it without Content-Encoding",
@@ -164,19 +167,33 @@ fn image_is_a_file() -> Refusal {
 
 async fn multipart(reader: &mut Reader, boundary: &str) -> Result<Upload, Refusal> {
     let mut fields = Fields::default();
-    let mut parts = Multipart::new(Box::pin(reader.pieces()), boundary);
-    while let Some(mut field) = parts.next_field().await.map_err(fault)? {
-        match field.name() {
+    let progress = Progress::default();
+    let mut parts = Multipart::new(Box::pin(reader.pieces(&progress)), boundary);
+    let mut count = 0;
+    while let Some(field) = parts.next_field().await.map_err(fault)? {
+        progress.made();
+        count += 1;
+        if count > MAX_PARTS {
+            return Err(Refusal::malformed(
+                "the form has too many parts: send image or image_bytes, and optionally details",
+            ));
+        }
+        let name = field.name().map(str::to_owned);
+        let mut part = Part {
+            field,
+            progress: &progress,
+        };
+        match name.as_deref() {
             Some("image") => {
                 fields.expect_first()?;
-                fields.payload = Some(Payload::File(file(&mut field).await?));
+                fields.payload = Some(Payload::File(part.file().await?));
             }
             Some("image_bytes") => {
                 fields.expect_first()?;
-                fields.payload = Some(Payload::Base64(text(&mut field).await?));
+                fields.payload = Some(Payload::Base64(part.text().await?));
             }
-            Some("details") => fields.details |= flag(&short(&mut field).await?)?,
-            _ => {}
+            Some("details") => fields.details |= flag(&part.short().await?)?,
+            _ => while part.piece().await?.is_some() {},
         }
     }
     drop(parts);
@@ -195,34 +212,48 @@ fn fault(error: multer::Error) -> Refusal {
     Refusal::malformed("the body is not complete and well-formed multipart/form-data")
 }
 
-async fn file(field: &mut Field<'_>) -> Result<Vec<u8>, Refusal> {
-    let mut bytes = Vec::new();
-    while let Some(piece) = field.chunk().await.map_err(fault)? {
-        if bytes.len() + piece.len() > MAX_IMAGE_BYTES {
-            return Err(Refusal::too_large());
+/// A part of a form while it arrives.
+struct Part<'a> {
+    field: Field<'a>,
+    progress: &'a Progress,
+}
+
+impl Part<'_> {
+    async fn piece(&mut self) -> Result<Option<Bytes>, Refusal> {
+        let piece = self.field.chunk().await.map_err(fault)?;
+        self.progress.made();
+        Ok(piece)
+    }
+
+    async fn file(mut self) -> Result<Vec<u8>, Refusal> {
+        let mut bytes = Vec::new();
+        while let Some(piece) = self.piece().await? {
+            if bytes.len() + piece.len() > MAX_IMAGE_BYTES {
+                return Err(Refusal::too_large());
+            }
+            bytes.extend_from_slice(&piece);
         }
-        bytes.extend_from_slice(&piece);
+        Ok(bytes)
     }
-    Ok(bytes)
-}
 
-async fn text(field: &mut Field<'_>) -> Result<Vec<u8>, Refusal> {
-    let mut gauge = Gauge::new(0, 0);
-    let mut text = Vec::new();
-    while let Some(piece) = field.chunk().await.map_err(fault)? {
-        gauge.count(&piece)?;
-        text.extend_from_slice(&piece);
+    async fn text(mut self) -> Result<Vec<u8>, Refusal> {
+        let mut gauge = Gauge::new(0, 0);
+        let mut text = Vec::new();
+        while let Some(piece) = self.piece().await? {
+            gauge.count(&piece)?;
+            text.extend_from_slice(&piece);
+        }
+        Ok(text)
     }
-    Ok(text)
-}
 
-async fn short(field: &mut Field<'_>) -> Result<Vec<u8>, Refusal> {
-    let mut value = Vec::new();
-    while let Some(piece) = field.chunk().await.map_err(fault)? {
-        value.extend_from_slice(&piece);
-        value.truncate(MAX_FLAG + 1);
+    async fn short(mut self) -> Result<Vec<u8>, Refusal> {
+        let mut value = Vec::new();
+        while let Some(piece) = self.piece().await? {
+            value.extend_from_slice(&piece);
+            value.truncate(MAX_FLAG + 1);
+        }
+        Ok(value)
     }
-    Ok(value)
 }
 
 async fn whole(reader: &mut Reader, mut gauge: Gauge) -> Result<Vec<u8>, Refusal> {
@@ -371,9 +402,14 @@ mod tests {
         assert!(Form::of(&HeaderMap::new()).is_err());
         let compressed = HeaderMap::from_iter([
             (header::CONTENT_TYPE, "application/json".parse().unwrap()),
-            (header::CONTENT_ENCODING, "gzip".parse().unwrap()),
+            (header::CONTENT_ENCODING, "Identity".parse().unwrap()),
         ]);
-        assert!(Form::of(&compressed).is_err());
+        assert_eq!(Form::of(&compressed).ok(), Some(Form::Json));
+        for coding in ["gzip", "identity, gzip", "br", ""] {
+            let mut headers = compressed.clone();
+            headers.append(header::CONTENT_ENCODING, coding.parse().unwrap());
+            assert!(Form::of(&headers).is_err(), "{coding:?}");
+        }
     }
 
     #[test]

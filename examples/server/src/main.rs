@@ -112,12 +112,23 @@ impl Signals {
     }
 
     async fn obey(mut self, control: Control) {
+        let mut stopping = false;
         loop {
-            tokio::select! {
-                _ = self.terminate.recv() => return control.stop().await,
-                _ = self.interrupt.recv() => return control.stop().await,
-                _ = self.hangup.recv() => control.reload().await,
+            let signal = tokio::select! {
+                _ = self.terminate.recv() => SignalKind::terminate(),
+                _ = self.interrupt.recv() => SignalKind::interrupt(),
+                _ = self.hangup.recv() => {
+                    control.reload().await;
+                    continue;
+                }
+            };
+            if std::mem::replace(&mut stopping, true) {
+                // Whoever asks twice does not want to wait for what is running. The status is the
+                // one that shells give to programs which a signal ends.
+                std::process::exit(128 + signal.as_raw_value());
             }
+            let control = control.clone();
+            tokio::spawn(async move { control.stop().await });
         }
     }
 }

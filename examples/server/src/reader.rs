@@ -1,10 +1,12 @@
 //! A request's body, read within limits of size and time.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream, Bytes};
 use axum::http::{HeaderMap, header};
 use futures_util::{Stream, StreamExt, stream};
+use tokio::task::yield_now;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::answer::Refusal;
@@ -12,6 +14,11 @@ use crate::answer::Refusal;
 /// What is still read of a refused body, and for how long.
 const DRAIN_BYTES: usize = 32 << 20;
 const DRAIN_TIME: Duration = Duration::from_secs(3);
+
+/// Bytes after which a parser that takes all it can get has to look at what it has.
+const BURST: usize = 16 << 10;
+/// The most that a parser may take without finding anything; more than a burst and a piece.
+const MAX_SEARCHED: usize = 128 << 10;
 
 /// Why a body ended early.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -22,6 +29,8 @@ pub enum Interruption {
     TooSlow,
     #[error("the body ended before it was complete")]
     Broken,
+    #[error("the form has no boundary, or a part with too long a header")]
+    Shapeless,
 }
 
 impl From<Interruption> for Refusal {
@@ -29,7 +38,9 @@ impl From<Interruption> for Refusal {
         match interruption {
             Interruption::TooLarge => Refusal::too_large(),
             Interruption::TooSlow => Refusal::too_slow(),
-            Interruption::Broken => Refusal::malformed(interruption.to_string()),
+            Interruption::Broken | Interruption::Shapeless => {
+                Refusal::malformed(interruption.to_string())
+            }
         }
     }
 }
@@ -41,6 +52,24 @@ pub struct Patience {
     pub idle: Duration,
     /// For the whole.
     pub whole: Duration,
+}
+
+/// What a parser has taken since it last found something.
+#[derive(Debug, Default)]
+pub struct Progress(AtomicUsize);
+
+impl Progress {
+    /// The parser has found something.
+    pub fn made(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+
+    fn took(&self, bytes: usize) -> Result<(), Interruption> {
+        match self.0.fetch_add(bytes, Ordering::Relaxed) {
+            0..MAX_SEARCHED => Ok(()),
+            _ => Err(Interruption::Shapeless),
+        }
+    }
 }
 
 /// A body of which no more than allowed is read.
@@ -81,10 +110,25 @@ impl Reader {
         Ok(Some(piece))
     }
 
-    /// The pieces as a stream.
-    pub fn pieces(&mut self) -> impl Stream<Item = Result<Bytes, Interruption>> + Send {
-        stream::try_unfold(self, |reader| async move {
-            Ok(reader.piece().await?.map(|piece| (piece, reader)))
+    /// The pieces as a stream for a parser that tells of its progress.
+    ///
+    /// A parser which looks for something from the start of what it has, each time that more is
+    /// there, needs a time that grows with the square of it: so what it may have is bounded.
+    pub fn pieces<'a>(
+        &'a mut self,
+        progress: &'a Progress,
+    ) -> impl Stream<Item = Result<Bytes, Interruption>> + Send + 'a {
+        stream::try_unfold((self, 0), move |(reader, mut burst)| async move {
+            if burst >= BURST {
+                yield_now().await;
+                burst = 0;
+            }
+            let Some(piece) = reader.piece().await? else {
+                return Ok(None);
+            };
+            progress.took(piece.len())?;
+            burst += piece.len();
+            Ok(Some((piece, (reader, burst))))
         })
     }
 

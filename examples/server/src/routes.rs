@@ -1,12 +1,13 @@
 //! The addresses of the server and what they do.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::{self, HeaderName, HeaderValue};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode};
@@ -23,6 +24,7 @@ use crate::admission::Admission;
 use crate::answer::{Refusal, answer};
 use crate::config::Options;
 use crate::forms::{self, Form};
+use crate::guesses::Guesses;
 use crate::keys::Keys;
 use crate::metrics::{Metrics, Stage};
 use crate::page;
@@ -36,6 +38,7 @@ const OPENAPI: &str = include_str!("../openapi.json");
 /// What all requests share.
 pub struct App {
     pub keys: Keys,
+    pub guesses: Guesses,
     pub metrics: Arc<Metrics>,
     pub admission: Admission,
     pub patience: Patience,
@@ -167,6 +170,7 @@ impl App {
         let metrics = Arc::new(Metrics::new()?);
         Ok(App {
             keys,
+            guesses: Guesses::new(options.max_wrong_keys, options.proxies),
             admission: Admission::new(options, metrics.clone()),
             metrics,
             patience: Patience {
@@ -184,9 +188,12 @@ impl App {
         parts: &Parts,
         details: Result<bool, Refusal>,
     ) -> Result<(Form, bool), Refusal> {
-        if !self.keys.authorize(&parts.headers) {
-            return Err(Refusal::unauthorized());
-        }
+        let socket = parts
+            .extensions
+            .get::<ConnectInfo<SocketAddr>>()
+            .map(|info| info.0);
+        let credentials = self.keys.credentials(&parts.headers);
+        self.guesses.judge(socket, &parts.headers, &credentials)?;
         if parts.method != Method::POST {
             return Err(Refusal::wrong_method("POST"));
         }

@@ -24,6 +24,15 @@ const KEYS_INTERVAL: Duration = Duration::from_secs(2);
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 /// Requests at once on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 64;
+/// Requests on one HTTP/2 connection that may be taken back before the server gets to them. A
+/// connection with more ends: to ask and take back would cost nobody but the server.
+const MAX_RESETS: usize = 20;
+/// Bytes of a header in HTTP/2, after decompression.
+const MAX_HEADER_LIST: u32 = 16 << 10;
+/// Lines of a header in HTTP/1.
+const MAX_HEADERS: usize = 64;
+/// Bytes that a connection holds in HTTP/1, and so of a header.
+const MAX_BUFFER: usize = 64 << 10;
 
 /// Why the server does not start.
 #[derive(Debug, thiserror::Error)]
@@ -119,12 +128,16 @@ impl Server {
         let http = server.http_builder();
         http.http1()
             .timer(TokioTimer::new())
-            .header_read_timeout(options.header_timeout);
+            .header_read_timeout(options.header_timeout)
+            .max_headers(MAX_HEADERS)
+            .max_buf_size(MAX_BUFFER);
         http.http2()
             .timer(TokioTimer::new())
             .keep_alive_interval(PING_INTERVAL)
-            .max_concurrent_streams(MAX_STREAMS);
-        let service = router(app, &options).into_make_service();
+            .max_concurrent_streams(MAX_STREAMS)
+            .max_pending_accept_reset_streams(MAX_RESETS)
+            .max_header_list_size(MAX_HEADER_LIST);
+        let service = router(app, &options).into_make_service_with_connect_info::<SocketAddr>();
         let result = match tls {
             Some(tls) => {
                 let acceptor = RustlsAcceptor::new(tls).handshake_timeout(options.header_timeout);

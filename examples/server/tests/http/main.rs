@@ -4,6 +4,7 @@
 mod support;
 
 mod contract;
+mod hostile;
 mod lifecycle;
 mod limits;
 mod load;

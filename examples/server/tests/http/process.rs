@@ -170,6 +170,31 @@ async fn nothing_that_was_sent_is_logged_or_stored() {
         .map(|line| line["status"].as_u64().unwrap())
         .collect();
     assert_eq!(logged, [200, 200, 400, 200, 200, 400, 400, 400, 401, 404]);
+    // As docs/privacy.md has it: nothing else may be added without that page.
+    let names =
+        |value: &Value| -> Vec<String> { value.as_object().unwrap().keys().cloned().collect() };
+    for line in lines.iter().filter(|line| line["message"] == "answered") {
+        for name in names(line) {
+            let known = [
+                "code",
+                "level",
+                "message",
+                "milliseconds",
+                "span",
+                "status",
+                "target",
+                "timestamp",
+                "verdict",
+            ];
+            assert!(known.contains(&name.as_str()), "{name} is logged");
+        }
+        for name in names(&line["span"]) {
+            assert!(
+                ["id", "method", "name", "route"].contains(&name.as_str()),
+                "{name} is logged"
+            );
+        }
+    }
     for line in &lines {
         assert!(
             line["level"].is_string() && line["timestamp"].is_string(),
@@ -229,6 +254,103 @@ async fn options_come_from_the_environment_too() {
     let answer = send(request.multipart(file(portrait()))).await;
     assert_eq!(answer.json()["details"]["threshold"], 0.125);
     assert_eq!(program.stop("TERM"), "");
+}
+
+#[tokio::test]
+async fn who_tries_keys_is_logged_once_and_no_key_is() {
+    let program = Program::start(
+        program()
+            .env("LIVENESS_API_KEYS", KEY)
+            .env("LIVENESS_MAX_WRONG_KEYS", "2"),
+    );
+    let mut statuses = Vec::new();
+    for number in 0..4 {
+        let request = Client::new()
+            .post(format!("{}/liveness/", program.base))
+            .bearer_auth(format!("tried-key-{number}"));
+        statuses.push(send(request).await.status.as_u16());
+    }
+    assert_eq!(statuses, [401, 401, 429, 429]);
+    let log = program.stop("TERM");
+    assert_eq!(log.matches(r#""peer":"127.0.0.1""#).count(), 1, "{log}");
+    assert!(!log.contains("tried-key"), "{log}");
+}
+
+/// A sender that never finishes would hold the server for the whole time that it has to stop.
+#[tokio::test]
+async fn a_second_signal_ends_it_at_once() {
+    for (signals, status) in [(["TERM", "TERM"], 143), (["TERM", "INT"], 130)] {
+        let mut program = Program::start(
+            program()
+                .env("LIVENESS_API_KEYS", KEY)
+                .env("LIVENESS_IDLE_TIMEOUT", "600")
+                .env("LIVENESS_UPLOAD_TIMEOUT", "600")
+                .env("LIVENESS_SHUTDOWN_TIMEOUT", "600"),
+        );
+        let address = program.base.trim_start_matches("http://").to_owned();
+        let mut slow = tokio::net::TcpStream::connect(&address).await.unwrap();
+        let head = crate::support::head("Content-Type: application/json\r\nContent-Length: 9\r\n")
+            .replace(crate::support::KEY, KEY);
+        crate::support::write(&mut slow, head).await;
+        let metrics = async || {
+            let answer = reqwest::get(format!("{}/metrics", program.base)).await;
+            answer.unwrap().text().await.unwrap()
+        };
+        while !metrics().await.contains("uploads_in_flight 1") {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        program.signal(signals[0]);
+        // It stops to accept connections, and goes on to wait.
+        while tokio::net::TcpStream::connect(&address).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert!(program.child.try_wait().unwrap().is_none());
+        program.signal(signals[1]);
+        let start = Instant::now();
+        let ended = loop {
+            if let Some(ended) = program.child.try_wait().unwrap() {
+                break ended;
+            }
+            assert!(start.elapsed() < Duration::from_secs(60), "it goes on");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        };
+        assert_eq!(ended.code(), Some(status));
+    }
+}
+
+#[tokio::test]
+async fn it_outlives_a_lack_of_file_descriptors() {
+    let server = program();
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "ulimit -n 40 && exec \"$0\""])
+        .arg(server.get_program())
+        .env("LIVENESS_API_KEYS", KEY)
+        .env("LIVENESS_ADDRESS", "127.0.0.1:0")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let program = Program::start(&mut command);
+    let address = program.base.trim_start_matches("http://");
+    let mut idle = Vec::new();
+    for _ in 0..100 {
+        idle.push(tokio::net::TcpStream::connect(address).await.unwrap());
+    }
+    let refused = Client::new()
+        .get(format!("{}/healthz", program.base))
+        .timeout(Duration::from_millis(500))
+        .send()
+        .await;
+    assert!(refused.is_err(), "there were enough file descriptors");
+    drop(idle);
+    let request = Client::new()
+        .post(format!("{}/liveness/", program.base))
+        .bearer_auth(KEY);
+    assert_eq!(
+        send(request.multipart(file(portrait()))).await.body,
+        expected(&portrait())
+    );
+    let log = program.stop("TERM");
+    assert!(log.contains("a connection was not accepted"), "{log}");
 }
 
 fn complaint(command: &mut Command) -> String {

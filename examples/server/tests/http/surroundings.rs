@@ -7,6 +7,23 @@ use crate::support::{file, portrait, send, start};
 
 const PAGE: &str = include_str!("../../page/index.html");
 
+/// The headers that every file and answer has.
+fn protects(answer: &reqwest::Response) {
+    for (name, value) in [
+        ("x-content-type-options", "nosniff"),
+        ("x-frame-options", "DENY"),
+        ("referrer-policy", "no-referrer"),
+        (
+            "permissions-policy",
+            "camera=(self), microphone=(), geolocation=()",
+        ),
+        ("cross-origin-opener-policy", "same-origin"),
+        ("cross-origin-resource-policy", "same-origin"),
+    ] {
+        assert_eq!(answer.headers()[name], value, "{}", answer.url());
+    }
+}
+
 #[tokio::test]
 async fn the_page_and_all_its_files_are_there() {
     let server = start(&[]).await;
@@ -21,6 +38,16 @@ async fn the_page_and_all_its_files_are_there() {
         policy.starts_with("default-src 'none'") && !policy.contains("unsafe"),
         "{policy}"
     );
+    for demand in [
+        "script-src 'self'",
+        "connect-src 'self'",
+        "frame-ancestors 'none'",
+        "base-uri 'none'",
+        "form-action 'none'",
+    ] {
+        assert!(policy.contains(demand), "{policy}");
+    }
+    protects(&page);
     assert_eq!(page.text().await.unwrap(), PAGE);
     let mut files = 0;
     for attribute in ["src=\"", "href=\""] {
@@ -35,7 +62,7 @@ async fn the_page_and_all_its_files_are_there() {
             );
             let answer = server.get(&format!("/{name}")).send().await.unwrap();
             assert_eq!(answer.status(), 200, "{name}");
-            assert_eq!(answer.headers()["x-content-type-options"], "nosniff");
+            protects(&answer);
             files += 1;
         }
     }
@@ -63,11 +90,9 @@ async fn every_answer_has_the_protective_headers() {
     ];
     for request in requests {
         let answer = request.send().await.unwrap();
+        protects(&answer);
         for (name, value) in [
             ("cache-control", "no-store"),
-            ("x-content-type-options", "nosniff"),
-            ("x-frame-options", "DENY"),
-            ("referrer-policy", "no-referrer"),
             (
                 "content-security-policy",
                 "default-src 'none'; frame-ancestors 'none'",

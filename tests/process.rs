@@ -14,11 +14,6 @@ fn a_hostile_process_gets_errors_and_no_abort() {
 }
 
 #[test]
-fn the_same_with_the_static_library() {
-    suite("process_static", "process", Linking::Static);
-}
-
-#[test]
 fn the_library_can_be_unloaded_and_loaded_again() {
     let folder = scratch("reload");
     let Some(program) = build(&folder, &[root("tests/c/reload.c")], None) else {

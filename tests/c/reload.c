@@ -22,6 +22,7 @@ typedef void (*free_function)(liveness_engine *);
 typedef struct trial {
   void *library;
   const char *image;
+  int whole;
   int32_t status;
   liveness_result result;
 } trial;
@@ -55,7 +56,8 @@ static void *use(void *argument)
   symbol(self->library, "liveness_free", &end);
   if (abi_version() != LIVENESS_ABI_VERSION) fatal("another ABI version");
   if (init(NULL, &engine) != LIVENESS_OK) fatal("no handle");
-  self->status = check_file(engine, self->image, &self->result);
+  if (self->whole)
+    self->status = check_file(engine, self->image, &self->result);
   /* Leaves a reason behind, which the end of the thread must free. */
   if (check_file(engine, "/missing", &none) != LIVENESS_ERROR_UNREADABLE_IMAGE) fatal("not 002");
   end(engine);
@@ -83,15 +85,18 @@ int main(int argc, char **argv)
   if (argc != 4) fatal("usage: reload LIBRARY IMAGE ROUNDS");
   rounds = atoi(argv[3]);
   for (round = 1; round <= rounds; round++) {
-    trial trial = {NULL, NULL, -1, LIVENESS_RESULT_INIT};
+    trial trial = {NULL, NULL, 0, -1, LIVENESS_RESULT_INIT};
     pthread_t thread;
     trial.image = argv[2];
+    /* A whole check takes most of a round's time, and a handle tries its networks out anyway. */
+    trial.whole = round % 10 == 1;
     trial.library = dlopen(argv[1], RTLD_NOW | RTLD_LOCAL);
     if (trial.library == NULL) fatal(dlerror());
     if (pthread_create(&thread, NULL, use, &trial) != 0) fatal("no thread");
     if (pthread_join(thread, NULL) != 0) fatal("no end of the thread");
     if (round == 1) first = trial.status;
-    if (trial.status != first || trial.status == LIVENESS_ERROR_INTERNAL) fatal("another status");
+    if (trial.whole && (trial.status != first || trial.status == LIVENESS_ERROR_INTERNAL))
+      fatal("another status");
     if (dlclose(trial.library) != 0) fatal(dlerror());
     if ((dlopen(argv[1], RTLD_NOW | RTLD_NOLOAD) == NULL) != unloads)
       fatal(unloads ? "it is still loaded" : "it is gone, and ONNX Runtime would call it");

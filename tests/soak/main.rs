@@ -101,7 +101,7 @@ fn soak(test: &str, arguments: impl FnOnce(&Path) -> Vec<String>) {
 #[test]
 fn memory_does_not_grow_with_checks() {
     soak("soak_checks", |folder| {
-        let checks = number("LIVENESS_SOAK", 120);
+        let checks = number("LIVENESS_SOAK", 60);
         let threads = number("LIVENESS_SOAK_THREADS", 2);
         vec![
             "checks".into(),

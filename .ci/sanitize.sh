@@ -58,7 +58,10 @@ valgrind() {
 
 # The parts that need no network: handles, structs, strings, callbacks, errors, panics.
 miri() {
-  rustup toolchain install nightly --no-self-update --profile minimal --component miri,rust-src
+  # The one that is there, if there is one, rather than today's.
+  rustup toolchain list | grep -q '^nightly' ||
+    rustup toolchain install nightly --no-self-update --profile minimal
+  rustup component add --toolchain nightly miri rust-src
   MIRIFLAGS='-Zmiri-strict-provenance -Zmiri-symbolic-alignment-check' CARGO_TARGET_DIR=target/miri \
     cargo +nightly miri test --locked --lib ffi::
   # Threads in sixteen orders.

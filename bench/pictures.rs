@@ -9,17 +9,16 @@
 
 use std::io::Cursor;
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use image::imageops::{self, FilterType};
 use image::{Rgb, RgbImage};
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
 const PORTRAIT: &[u8] = include_bytes!("../tests/fixtures/astronaut.png");
 /// Height of the portrait in which its face takes 40 %, and the middle of that face.
-const VIEW_HEIGHT: f64 = 275.0;
-const FACE: [f64; 2] = [225.0, 117.0];
+const VIEW_HEIGHT: u32 = 275;
+const FACE: [u32; 2] = [225, 117];
 /// Head and shoulders, as shown where several faces are: left, top, width, height.
-const HEAD: [f64; 4] = [140.0, 20.0, 176.0, 220.0];
+const HEAD: [u32; 4] = [140, 20, 176, 220];
 /// Quality of a phone's camera.
 pub const QUALITY: u8 = 93;
 
@@ -31,12 +30,11 @@ pub fn png() -> &'static [u8] {
 /// Somebody before a camera of this resolution.
 pub fn selfie(width: u32, height: u32) -> RgbImage {
     let portrait = portrait();
-    let view = [
-        VIEW_HEIGHT * f64::from(width) / f64::from(height),
-        VIEW_HEIGHT,
-    ];
+    let view = [VIEW_HEIGHT * width / height, VIEW_HEIGHT];
     let place = |axis: usize, side: u32| {
-        (FACE[axis] - view[axis] / 2.0).clamp(0.0, f64::from(side) - view[axis])
+        FACE[axis]
+            .saturating_sub(view[axis] / 2)
+            .min(side - view[axis])
     };
     let from = [
         place(0, portrait.width()),
@@ -56,19 +54,17 @@ pub fn crowd(faces: u32, width: u32, height: u32) -> RgbImage {
     });
     // The fewest rows whose cells are at least as wide as a head.
     let rows = (1..=faces.max(1))
-        .find(|rows| {
-            width * rows * HEAD[3] as u32 >= faces.div_ceil(*rows) * height * HEAD[2] as u32
-        })
+        .find(|rows| width * rows * HEAD[3] >= faces.div_ceil(*rows) * height * HEAD[2])
         .unwrap_or(1);
     let columns = faces.div_ceil(rows).max(1);
     let (cell_width, cell_height) = (width / columns, height / rows);
-    let head_height = cell_height.min(cell_width * HEAD[3] as u32 / HEAD[2] as u32);
-    let head_width = head_height * HEAD[2] as u32 / HEAD[3] as u32;
+    let head_height = cell_height.min(cell_width * HEAD[3] / HEAD[2]);
+    let head_width = head_height * HEAD[2] / HEAD[3];
     let head = enlarged(&portrait, HEAD, head_width, head_height);
     for index in 0..faces {
         let x = index % columns * cell_width + (cell_width - head_width) / 2;
         let y = index / columns * cell_height + (cell_height - head_height) / 2;
-        image::imageops::replace(&mut picture, &head, x.into(), y.into());
+        imageops::replace(&mut picture, &head, x.into(), y.into());
     }
     grained(picture)
 }
@@ -118,23 +114,10 @@ fn portrait() -> RgbImage {
 }
 
 /// A part (left, top, width, height) of a picture at another size.
-fn enlarged(picture: &RgbImage, part: [f64; 4], width: u32, height: u32) -> RgbImage {
-    let source = ImageRef::new(
-        picture.width(),
-        picture.height(),
-        picture.as_raw(),
-        PixelType::U8x3,
-    )
-    .expect("a picture has three bytes per pixel");
-    let mut target = Image::new(width, height, PixelType::U8x3);
+fn enlarged(picture: &RgbImage, part: [u32; 4], width: u32, height: u32) -> RgbImage {
     let [left, top, part_width, part_height] = part;
-    let options = ResizeOptions::new()
-        .resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom))
-        .crop(left, top, part_width, part_height);
-    Resizer::new()
-        .resize(&source, &mut target, &options)
-        .expect("the part lies inside the picture");
-    RgbImage::from_raw(width, height, target.into_vec()).expect("the size is that of the target")
+    let part = imageops::crop_imm(picture, left, top, part_width, part_height);
+    imageops::resize(&*part, width, height, FilterType::CatmullRom)
 }
 
 /// Adds what a sensor adds.

@@ -1,0 +1,297 @@
+//! Files that no encoder writes.
+
+use std::io::Cursor;
+
+use image::RgbImage;
+
+pub fn chunk(name: &[u8; 4], data: &[u8]) -> Vec<u8> {
+    let named = [&name[..], data].concat();
+    let mut crc = flate2::Crc::new();
+    crc.update(&named);
+    [
+        &(data.len() as u32).to_be_bytes()[..],
+        &named,
+        &crc.sum().to_be_bytes(),
+    ]
+    .concat()
+}
+
+pub const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
+
+pub fn png_header(width: u32, height: u32, depth: u8, color: u8, interlaced: bool) -> Vec<u8> {
+    let sides = [width.to_be_bytes(), height.to_be_bytes()].concat();
+    chunk(
+        b"IHDR",
+        &[&sides[..], &[depth, color, 0, 0, interlaced.into()]].concat(),
+    )
+}
+
+/// A black PNG that is a thousandth of its pixels.
+pub fn png_bomb(width: u32, height: u32, depth: u8, color: u8, interlaced: bool) -> Vec<u8> {
+    use std::io::Write;
+    let channels = [1, 0, 3, 1, 2, 0, 4][usize::from(color)];
+    let row = |width: u32| 1 + (width as usize * channels * usize::from(depth)).div_ceil(8);
+    let passes: &[[u32; 4]] = if interlaced {
+        &[
+            [0, 0, 8, 8],
+            [4, 0, 8, 8],
+            [0, 4, 4, 8],
+            [2, 0, 4, 4],
+            [0, 2, 2, 4],
+            [1, 0, 2, 2],
+            [0, 1, 1, 2],
+        ]
+    } else {
+        &[[0, 0, 1, 1]]
+    };
+    let mut packed = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
+    for [x, y, across, down] in passes {
+        let zeros = vec![0_u8; row((width - x).div_ceil(*across))];
+        for _ in 0..(height - y).div_ceil(*down) {
+            packed.write_all(&zeros).expect("memory takes everything");
+        }
+    }
+    let data = packed.finish().expect("memory takes everything");
+    let header = png_header(width, height, depth, color, interlaced);
+    [PNG, &header, &chunk(b"IDAT", &data), &chunk(b"IEND", b"")].concat()
+}
+
+fn segment(marker: u8, data: &[u8]) -> Vec<u8> {
+    [
+        &[0xff, marker][..],
+        &(data.len() as u16 + 2).to_be_bytes(),
+        data,
+    ]
+    .concat()
+}
+
+/// A grey progressive JPEG with this many scans after the first. Each says that all blocks end at
+/// once, in some bytes, and yet a decoder walks over every block.
+pub fn scans_jpeg(side: u16, scans: usize) -> Vec<u8> {
+    let sides = [side.to_be_bytes(), side.to_be_bytes()].concat();
+    let blocks = usize::from(side).div_ceil(8).pow(2);
+    let one_symbol = |class: u8, symbol: u8| {
+        let mut lengths = [0_u8; 16];
+        lengths[0] = 1;
+        segment(0xc4, &[&[class][..], &lengths, &[symbol]].concat())
+    };
+    let mut bytes = [
+        vec![0xff, 0xd8],
+        segment(0xdb, &[&[0_u8][..], &[1; 64]].concat()),
+        segment(0xc2, &[&[8_u8][..], &sides, &[1, 1, 0x11, 0]].concat()),
+        one_symbol(0x00, 0x00),
+        one_symbol(0x10, 0xe0),
+        segment(0xda, &[1, 1, 0, 0, 0, 0]),
+        vec![0; blocks.div_ceil(8)],
+    ]
+    .concat();
+    // An end-of-band run of 32,767 blocks is one bit of symbol and fourteen of length.
+    let mut run: Vec<u8> = Vec::new();
+    let bits = 15 * blocks.div_ceil(32_767);
+    for byte in 0..bits.div_ceil(8) {
+        let bit = |at: usize| at >= bits || at % 15 != 0;
+        run.push((0..8).fold(0, |value, shift| {
+            value << 1 | u8::from(bit(8 * byte + shift))
+        }));
+        if run.last() == Some(&0xff) {
+            run.push(0);
+        }
+    }
+    for scan in 0..scans {
+        let approximation = if scan == 0 { 13 } else { 13 << 4 | 12 };
+        bytes.extend(segment(0xda, &[1, 1, 0, 1, 63, approximation]));
+        bytes.extend(&run);
+    }
+    bytes.extend([0xff, 0xd9]);
+    bytes
+}
+
+/// A grey TIFF of 1000 x 4000 pixels with a strip for each row; all of them lie at the same bytes.
+pub fn shared_strips(compression: u16, bits: u16, data: &[u8]) -> Vec<u8> {
+    const WIDTH: u32 = 1000;
+    const HEIGHT: u32 = 4000;
+    const ENTRIES: u16 = 9;
+    let lists = 8 + 2 + 12 * u32::from(ENTRIES) + 4;
+    let start = lists + 8 * HEIGHT;
+    let tags: [(u16, u32, u32); ENTRIES as usize] = [
+        (256, 1, WIDTH),
+        (257, 1, HEIGHT),
+        (258, 1, bits.into()),
+        (259, 1, compression.into()),
+        (262, 1, 1),
+        (273, HEIGHT, lists),
+        (277, 1, 1),
+        (278, 1, 1),
+        (279, HEIGHT, lists + 4 * HEIGHT),
+    ];
+    let mut bytes = b"II\x2a\0\x08\0\0\0".to_vec();
+    bytes.extend(ENTRIES.to_le_bytes());
+    for (tag, count, value) in tags {
+        bytes.extend(tag.to_le_bytes());
+        bytes.extend(4_u16.to_le_bytes());
+        bytes.extend(count.to_le_bytes());
+        bytes.extend(value.to_le_bytes());
+    }
+    bytes.extend([0; 4]);
+    for value in [start, data.len() as u32] {
+        bytes.extend(value.to_le_bytes().repeat(HEIGHT as usize));
+    }
+    bytes.extend(data);
+    bytes
+}
+
+/// LZW data of so many pixels of the first colour: every pixel as a code of its own, and the table
+/// cleared before codes grow beyond nine bits.
+pub fn plain_lzw(pixels: usize) -> Vec<u8> {
+    const CLEAR: u32 = 256;
+    const END: u32 = 257;
+    let mut codes = Vec::new();
+    for pixel in 0..pixels {
+        if pixel % 200 == 0 {
+            codes.push(CLEAR);
+        }
+        codes.push(0);
+    }
+    codes.push(END);
+    let (mut bytes, mut bits, mut held) = (Vec::new(), 0_u32, 0);
+    for code in codes {
+        bits |= code << held;
+        held += 9;
+        while held >= 8 {
+            bytes.push(bits as u8);
+            bits >>= 8;
+            held -= 8;
+        }
+    }
+    bytes.push(bits as u8);
+    bytes
+}
+
+/// A GIF whose frames all have these sub-blocks.
+pub fn gif(width: u16, height: u16, frames: usize, data: &[u8]) -> Vec<u8> {
+    let sides = [width.to_le_bytes(), height.to_le_bytes()].concat();
+    let mut bytes = [
+        &b"GIF89a"[..],
+        &sides,
+        &[0x80, 0, 0, 0, 0, 0, 255, 255, 255],
+    ]
+    .concat();
+    for _ in 0..frames {
+        bytes.extend([&b",\0\0\0\0"[..], &sides, &[0, 8]].concat());
+        for block in data.chunks(255) {
+            bytes.push(block.len() as u8);
+            bytes.extend(block);
+        }
+        bytes.push(0);
+    }
+    bytes.push(b';');
+    bytes
+}
+
+fn riff_chunk(name: &[u8; 4], data: &[u8]) -> Vec<u8> {
+    let length = (data.len() as u32).to_le_bytes();
+    let padding = &[0_u8][..data.len() % 2];
+    [&name[..], &length, data, padding].concat()
+}
+
+/// An animated WebP of these many frames.
+pub fn animated_webp(image: &RgbImage, frames: usize) -> Vec<u8> {
+    let mut still = Cursor::new(Vec::new());
+    image
+        .write_to(&mut still, image::ImageFormat::WebP)
+        .expect("the image fits");
+    // Behind "RIFF", its length and "WEBP".
+    let bitstream = &still.get_ref()[12..];
+    let side = |side: u32| (side - 1).to_le_bytes()[..3].to_vec();
+    let sides = [side(image.width()), side(image.height())].concat();
+    let frame = [&[0_u8; 6][..], &sides, &[100, 0, 0, 0], bitstream].concat();
+    let mut body = b"WEBP".to_vec();
+    body.extend(riff_chunk(
+        b"VP8X",
+        &[&[2_u8, 0, 0, 0][..], &sides].concat(),
+    ));
+    body.extend(riff_chunk(b"ANIM", &[0; 6]));
+    for _ in 0..frames {
+        body.extend(riff_chunk(b"ANMF", &frame));
+    }
+    riff_chunk(b"RIFF", &body)
+}
+
+/// EXIF blocks that lead astray: directories that point to themselves, outside and to each other.
+pub fn odd_exif() -> Vec<Vec<u8>> {
+    let directory = |entries: &[[u32; 4]], next: u32| {
+        let mut bytes = (entries.len() as u16).to_le_bytes().to_vec();
+        for [tag, kind, count, value] in entries {
+            bytes.extend((*tag as u16).to_le_bytes());
+            bytes.extend((*kind as u16).to_le_bytes());
+            bytes.extend(count.to_le_bytes());
+            bytes.extend(value.to_le_bytes());
+        }
+        bytes.extend(next.to_le_bytes());
+        bytes
+    };
+    let block = |start: u32, directories: &[u8]| {
+        [&b"II\x2a\0"[..], &start.to_le_bytes(), directories].concat()
+    };
+    let mut blocks = vec![
+        Vec::new(),
+        b"II".to_vec(),
+        b"MM\0\x2a".to_vec(),
+        block(8, &directory(&[[0x112, 3, 1, 6]], 8)),
+        block(0, &directory(&[[0x112, 3, 1, 6]], 0)),
+        block(u32::MAX, &[]),
+        block(8, &directory(&[[0x8769, 4, 1, 8]], 0)),
+        block(
+            8,
+            &directory(&[[0x8769, 4, u32::MAX, 8], [0x8825, 4, 1, 26]], 26),
+        ),
+        block(8, &directory(&[[0x112, 3, u32::MAX, 6]], 0)),
+        block(8, &directory(&[[0x112, 5, 1, u32::MAX]], 0)),
+        block(8, &[0xff, 0xff]),
+        block(8, &directory(&vec![[0x112, 3, 1, 6]; 3000], 0)),
+    ];
+    for orientation in (0..=16).chain([255, 256, 32_767, 65_535]) {
+        blocks.push(block(8, &directory(&[[0x112, 3, 1, orientation]], 0)));
+        blocks.push(block(8, &directory(&[[0x112, 4, 1, orientation << 8]], 0)));
+    }
+    blocks
+}
+
+/// The block inside a JPEG, a PNG and a WebP of the image.
+pub fn with_exif(image: &RgbImage, exif: &[u8]) -> [Vec<u8>; 3] {
+    let write = |format| {
+        let mut bytes = Cursor::new(Vec::new());
+        image.write_to(&mut bytes, format).expect("the image fits");
+        bytes.into_inner()
+    };
+    let (jpeg, png, webp) = (
+        write(image::ImageFormat::Jpeg),
+        write(image::ImageFormat::Png),
+        write(image::ImageFormat::WebP),
+    );
+    let behind_header = PNG.len() + 25;
+    let side = |side: u32| (side - 1).to_le_bytes()[..3].to_vec();
+    let sides = [side(image.width()), side(image.height())].concat();
+    let body = [
+        b"WEBP".to_vec(),
+        riff_chunk(b"VP8X", &[&[8_u8, 0, 0, 0][..], &sides].concat()),
+        webp[12..].to_vec(),
+        riff_chunk(b"EXIF", exif),
+    ]
+    .concat();
+    [
+        [
+            &[0xff_u8, 0xd8][..],
+            &segment(0xe1, &[&b"Exif\0\0"[..], exif].concat()),
+            &jpeg[2..],
+        ]
+        .concat(),
+        [
+            &png[..behind_header],
+            &chunk(b"eXIf", exif),
+            &png[behind_header..],
+        ]
+        .concat(),
+        riff_chunk(b"RIFF", &body),
+    ]
+}

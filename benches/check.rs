@@ -80,7 +80,7 @@ fn cases() -> Vec<Case> {
     ]
 }
 
-/// The engines by their names, such as `rten 0.27`.
+/// The engines by their names, such as `embedded 1`.
 fn engines() -> Vec<(String, Engine)> {
     let engine = |onnxruntime| {
         let mut config = Config::default();

@@ -639,7 +639,7 @@ int32_t liveness_check_pixels_json(const struct liveness_engine *engine,
                                    char **json);
 
 /**
- * Names what a handle computes with, as JSON: `{"version":"0.1.0","engine":"rten 0.27",
+ * Names what a handle computes with, as JSON: `{"version":"0.1.0","engine":"embedded 1",
  * "models":"2026.11.0+1a2b3c4d","files":[{"name":"detector","file":"detector.onnx",
  * "sha256":"..."}]}`.
  *

@@ -34,7 +34,7 @@ impl Detector {
         let network = Network::load(
             runtime,
             "detector",
-            &models.bytes(&entry.source)?,
+            &models.model(&entry.source)?,
             signature(),
         )?;
         Ok(Self::new(network, entry))

@@ -41,7 +41,7 @@ pub struct Engine {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EngineInfo {
-    /// Name and version of the inference engine, such as `"rten 0.27"` or `"onnxruntime 1.24.1"`.
+    /// Name and version of the inference engine, such as `"embedded 1"` or `"onnxruntime 1.24.1"`.
     pub engine: String,
     /// Version and digest of the models, such as `"2026.11.0+1a2b3c4d"`.
     pub models: String,
@@ -270,7 +270,7 @@ mod tests {
             self.runtime.name()
         }
 
-        fn load(&self, model: &[u8]) -> Result<Box<dyn Session>, String> {
+        fn load(&self, model: &crate::models::Model) -> Result<Box<dyn Session>, String> {
             Ok(Box::new(SessionTogether {
                 session: self.runtime.load(model)?,
                 meeting: self.meeting.clone(),

@@ -38,7 +38,7 @@ impl MaskClassifier {
         let network = Network::load(
             runtime,
             "mask",
-            &models.bytes(&entry.source)?,
+            &models.model(&entry.source)?,
             signature(entry.size),
         )?;
         Ok(MaskClassifier {

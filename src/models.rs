@@ -1,11 +1,12 @@
 //! The networks and the numbers that go with them: embedded, or from a folder.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
 
 use crate::error::Error;
 
@@ -114,6 +115,24 @@ pub(crate) struct Source {
     pub sha256: String,
 }
 
+/// The digest of a file.
+pub(crate) type Digest = [u8; 32];
+
+/// The file of a network.
+pub(crate) struct Model {
+    pub bytes: Cow<'static, [u8]>,
+    /// SHA-256 of the bytes.
+    pub digest: Digest,
+}
+
+impl Model {
+    pub fn new(bytes: impl Into<Cow<'static, [u8]>>) -> Self {
+        let bytes = bytes.into();
+        let digest = Sha256::digest(&bytes).into();
+        Model { bytes, digest }
+    }
+}
+
 /// A checked manifest and where its files are.
 pub(crate) struct Models {
     pub manifest: Manifest,
@@ -150,20 +169,20 @@ impl Models {
         })
     }
 
-    /// The bytes of a network, with the digest that the manifest promises.
-    pub fn bytes(&self, source: &Source) -> Result<Vec<u8>, Error> {
-        let bytes = match &self.folder {
-            Some(folder) => read(&folder.join(&source.file), MAX_MODEL_BYTES)?,
-            None => embedded(&source.file)?.to_vec(),
+    /// A network, with the digest that the manifest promises.
+    pub fn model(&self, source: &Source) -> Result<Model, Error> {
+        let model = match &self.folder {
+            Some(folder) => Model::new(read(&folder.join(&source.file), MAX_MODEL_BYTES)?),
+            None => Model::new(embedded(&source.file)?),
         };
-        let digest = hex(&Sha256::digest(&bytes));
+        let digest = hex(&model.digest);
         if digest != source.sha256 {
             return Err(Error::internal(format!(
                 "{} has the SHA-256 {digest}, but {MANIFEST} says {}: the file is damaged or belongs to other models",
                 source.file, source.sha256
             )));
         }
-        Ok(bytes)
+        Ok(model)
     }
 }
 
@@ -329,7 +348,7 @@ mod tests {
     fn embedded_files_have_the_promised_digests() {
         let models = Models::open(None).unwrap();
         for (name, source) in models.manifest.sources() {
-            assert!(models.bytes(source).is_ok(), "{name}");
+            assert!(models.model(source).is_ok(), "{name}");
         }
     }
 

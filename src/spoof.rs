@@ -38,7 +38,7 @@ impl SpoofDetector {
             let network = Network::load(
                 runtime,
                 &entry.name,
-                &models.bytes(&entry.source)?,
+                &models.model(&entry.source)?,
                 signature(entry.views.len(), entry.size),
             )?;
             Ok(SpoofNetwork {

@@ -73,7 +73,7 @@ fn the_verdict_names_engine_and_models() {
     let given = std::env::var("LIVENESS_ONNXRUNTIME").is_ok_and(|path| !path.is_empty());
     assert!(
         info.engine
-            .starts_with(if given { "onnxruntime 1." } else { "rten " }),
+            .starts_with(if given { "onnxruntime 1." } else { "embedded " }),
         "{}",
         info.engine
     );

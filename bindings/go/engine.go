@@ -279,7 +279,7 @@ func notChecked(ctx context.Context) error {
 type Info struct {
 	// Version is the library's, such as "0.1.0".
 	Version string `json:"version"`
-	// Engine is the name and version of the inference engine, such as "rten 0.27".
+	// Engine is the name and version of the inference engine, such as "embedded 1".
 	Engine string `json:"engine"`
 	// Models is the version and digest of the models, such as "2026.11.0+1a2b3c4d".
 	Models string `json:"models"`

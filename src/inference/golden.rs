@@ -77,7 +77,7 @@ fn compare(onnxruntime: Option<&Path>) {
             "{} has changed: {UPDATE}",
             row.network
         );
-        let session = runtime.load(&models.bytes(source).unwrap()).unwrap();
+        let session = runtime.load(&models.model(source).unwrap()).unwrap();
         let names: Vec<&str> = row.outputs.keys().map(String::as_str).collect();
         let outputs = session.run(&row.input(), &names).unwrap();
         for (output, (name, expected)) in outputs.iter().zip(&row.outputs) {

@@ -11,6 +11,7 @@ mod onnxruntime;
 mod pool;
 
 use crate::error::Error;
+use crate::models::Model;
 
 /// Dense float32 numbers in row-major order.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,7 +51,7 @@ pub(crate) trait Runtime: Send + Sync {
     fn name(&self) -> String;
 
     /// Loads an ONNX model.
-    fn load(&self, model: &[u8]) -> Result<Box<dyn Session>, String>;
+    fn load(&self, model: &Model) -> Result<Box<dyn Session>, String>;
 }
 
 /// A loaded network. `run` may be called from many threads at once and uses one thread per call.
@@ -85,7 +86,7 @@ impl Network {
     pub fn load(
         runtime: &dyn Runtime,
         name: &str,
-        model: &[u8],
+        model: &Model,
         signature: Signature,
     ) -> Result<Self, Error> {
         let session = runtime.load(model).map_err(|cause| {

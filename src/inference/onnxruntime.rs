@@ -1,5 +1,6 @@
 //! ONNX Runtime, loaded at run time from a path that the caller names.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use ort::value::{TensorRef, ValueType};
 use super::pool::Pool;
 use super::{Dim, INPUT, Runtime, Session, Tensor};
 use crate::error::Error;
+use crate::models::Model;
 
 /// The ONNX Runtime of this process. The library cannot be unloaded or exchanged once it is
 /// there, so what was loaded first stays.
@@ -144,10 +146,10 @@ impl Runtime for OnnxRuntime {
         format!("onnxruntime {}", self.0.version)
     }
 
-    fn load(&self, model: &[u8]) -> Result<Box<dyn Session>, String> {
+    fn load(&self, model: &Model) -> Result<Box<dyn Session>, String> {
         let session = OrtSession {
             environment: self.0.environment.clone(),
-            model: model.to_vec(),
+            model: model.bytes.clone(),
             weights: PrepackedWeights::new(),
             idle: Pool::new(),
         };
@@ -159,7 +161,7 @@ impl Runtime for OnnxRuntime {
 /// A network. One `ort` session serves one call at a time, so there are as many as calls at once.
 struct OrtSession {
     environment: Environment,
-    model: Vec<u8>,
+    model: Cow<'static, [u8]>,
     weights: PrepackedWeights,
     idle: Pool<ort::session::Session>,
 }

@@ -4,11 +4,23 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Idle items. A call takes one out, or makes one where none is idle, and gives it back; so there
 /// are as many as calls ever ran at the same time, and no call waits for another.
-pub(super) struct Pool<T>(Mutex<Vec<T>>);
+pub(super) struct Pool<T> {
+    idle: Mutex<Vec<T>>,
+    limit: usize,
+}
 
 impl<T> Pool<T> {
+    /// Keeps all items.
     pub fn new() -> Self {
-        Pool(Mutex::new(Vec::new()))
+        Self::bounded(usize::MAX)
+    }
+
+    /// Keeps at most `limit` items, and drops more than that where they are given back.
+    pub fn bounded(limit: usize) -> Self {
+        Pool {
+            idle: Mutex::new(Vec::new()),
+            limit,
+        }
     }
 
     /// Lends an item to `work`. An item is dropped when `work` panics: its state is unknown then.
@@ -23,13 +35,16 @@ impl<T> Pool<T> {
             None => make()?,
         };
         let result = work(&mut item);
-        self.lock().push(item);
+        let mut idle = self.lock();
+        if idle.len() < self.limit {
+            idle.push(item);
+        }
         result
     }
 
     // The lock is held for a push or a pop only, which leave the list sound wherever they stop.
     fn lock(&self) -> MutexGuard<'_, Vec<T>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,0 +1,699 @@
+//! The engine against a convolution as one would write it down, and against hostile files.
+
+use super::kernels::{
+    Conv, ConvParameters, Epilogue, InstructionSet, Layout, Map, clear_border, convolve,
+};
+use super::*;
+
+/// Numbers that look random, in -1..1.
+fn noise(seed: u32) -> impl FnMut() -> f32 {
+    let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(1);
+    move || {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        (state >> 8) as f32 / (1 << 23) as f32 - 1.0
+    }
+}
+
+fn numbers(seed: u32, count: usize) -> Vec<f32> {
+    let mut next = noise(seed);
+    (0..count).map(|_| next()).collect()
+}
+
+/// Place of a number in a map.
+fn place(map: &Map, channel: usize, y: usize, x: usize) -> usize {
+    let block = map.layout.block();
+    channel / block * map.plane() + (y + 1) * map.row() + (x + 1) * block + channel % block
+}
+
+/// `[channel][row][column]` as a map lies in memory; what is unused is not a number where it must
+/// not be read.
+fn to_map(planes: &[f32], map: &Map) -> Vec<f32> {
+    let mut values = vec![f32::NAN; map.len()];
+    clear_border(&mut values, map);
+    for channel in 0..map.channels {
+        for y in 0..map.height {
+            for x in 0..map.width {
+                values[place(map, channel, y, x)] =
+                    planes[(channel * map.height + y) * map.width + x];
+            }
+        }
+    }
+    values
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Case {
+    layout: Layout,
+    channels: [usize; 2],
+    size: [usize; 2],
+    kernel: usize,
+    stride: usize,
+    padding: usize,
+    residual: bool,
+    epilogue: Epilogue,
+}
+
+impl Case {
+    /// Convolves with an instruction set; the output's planes, and all of it as it lies in memory.
+    fn run(&self, set: InstructionSet) -> (Vec<f32>, Vec<f32>) {
+        let [inputs, outputs] = self.channels;
+        let taps = self.kernel * self.kernel;
+        let weights = numbers(1, outputs * inputs * taps);
+        let bias = numbers(2, outputs);
+        let conv = Conv::new(&ConvParameters {
+            layout: self.layout,
+            in_channels: inputs,
+            out_channels: outputs,
+            kernel: self.kernel,
+            stride: self.stride,
+            padding: self.padding,
+            weights: &weights,
+            bias: &bias,
+        });
+        let [height, width] = self.size;
+        let from = Map {
+            layout: self.layout,
+            channels: inputs,
+            height,
+            width,
+        };
+        let to = conv.output(&from).unwrap();
+        let planes = numbers(3, inputs * height * width);
+        let added = numbers(4, outputs * to.height * to.width);
+        let mut residual = to_map(&added, &to);
+        residual
+            .iter_mut()
+            .filter(|value| value.is_nan())
+            .for_each(|value| *value = 0.0);
+        let mut output = vec![f32::NAN; to.len()];
+        convolve(
+            set,
+            &conv,
+            (&to_map(&planes, &from), &from),
+            self.residual.then_some(residual.as_slice()),
+            self.epilogue,
+            (&mut output, &to),
+        );
+
+        let mut expected = Vec::new();
+        for channel in 0..outputs {
+            for y in 0..to.height {
+                for x in 0..to.width {
+                    let mut sum = f64::from(bias[channel]);
+                    for input in 0..inputs {
+                        for tap in 0..taps {
+                            let row =
+                                (y * self.stride + tap / self.kernel).wrapping_sub(self.padding);
+                            let column =
+                                (x * self.stride + tap % self.kernel).wrapping_sub(self.padding);
+                            if row < height && column < width {
+                                sum += f64::from(weights[(channel * inputs + input) * taps + tap])
+                                    * f64::from(planes[(input * height + row) * width + column]);
+                            }
+                        }
+                    }
+                    if self.epilogue.relu_before {
+                        sum = sum.max(0.0);
+                    }
+                    if self.residual {
+                        sum += f64::from(added[(channel * to.height + y) * to.width + x]);
+                    }
+                    if self.epilogue.relu_after {
+                        sum = sum.max(0.0);
+                    }
+                    let value = output[place(&to, channel, y, x)];
+                    let tolerance = 1e-6 * (inputs * taps) as f64 + 1e-5;
+                    assert!(
+                        (f64::from(value) - sum).abs() <= tolerance,
+                        "{self:?} with {set:?} at {channel} {y} {x}: {value} instead of {sum}"
+                    );
+                    expected.push(value);
+                }
+            }
+        }
+        // Border and unused channels are zero, not what was in the memory before.
+        let sum: f64 = output.iter().map(|value| f64::from(value.abs())).sum();
+        let inside: f64 = expected.iter().map(|value| f64::from(value.abs())).sum();
+        assert!((sum - inside).abs() <= 1e-6 * sum, "{self:?} with {set:?}");
+        (expected, output)
+    }
+}
+
+fn cases() -> Vec<Case> {
+    let sizes = [
+        [1, 1],
+        [1, 9],
+        [5, 1],
+        [2, 2],
+        [3, 7],
+        [4, 15],
+        [3, 29],
+        [6, 57],
+    ];
+    let channels = [
+        [3, 16],
+        [1, 1],
+        [3, 20],
+        [16, 32],
+        [17, 33],
+        [24, 48],
+        [40, 65],
+        [64, 100],
+        [130, 15],
+    ];
+    let mut cases = Vec::new();
+    for (index, (size, channels)) in sizes
+        .into_iter()
+        .flat_map(|size| channels.map(|channels| (size, channels)))
+        .enumerate()
+    {
+        for (kernel, stride, padding) in [
+            (3, 1, 1),
+            (3, 2, 1),
+            (1, 1, 0),
+            (1, 2, 0),
+            (3, 1, 0),
+            (3, 2, 0),
+            (5, 1, 1),
+        ] {
+            if size.iter().any(|side| side + 2 * padding < kernel) {
+                continue;
+            }
+            cases.push(Case {
+                layout: if channels[0] <= 3 {
+                    Layout::Planar
+                } else {
+                    Layout::Blocked
+                },
+                channels,
+                size,
+                kernel,
+                stride,
+                padding,
+                residual: index % 2 == 0,
+                epilogue: Epilogue {
+                    relu_before: index % 3 == 0,
+                    relu_after: index % 4 == 0,
+                },
+            });
+        }
+    }
+    cases
+}
+
+#[test]
+fn every_instruction_set_computes_the_convolution() {
+    let sets = InstructionSet::available();
+    assert_eq!(sets.last(), Some(&InstructionSet::Portable));
+    for case in cases() {
+        let results: Vec<_> = sets.iter().map(|set| case.run(*set).1).collect();
+        // Those with a fused multiply and add form every sum in one order: not a bit differs.
+        let fused = &results[..results.len() - 1];
+        assert!(fused.windows(2).all(|pair| pair[0] == pair[1]), "{case:?}");
+    }
+}
+
+#[test]
+fn what_is_not_a_number_stays_so() {
+    let conv = Conv::new(&ConvParameters {
+        layout: Layout::Planar,
+        in_channels: 1,
+        out_channels: 1,
+        kernel: 1,
+        stride: 1,
+        padding: 0,
+        weights: &[1.0],
+        bias: &[0.0],
+    });
+    let from = Map {
+        layout: Layout::Planar,
+        channels: 1,
+        height: 1,
+        width: 1,
+    };
+    let to = conv.output(&from).unwrap();
+    let relu = Epilogue {
+        relu_before: true,
+        relu_after: true,
+    };
+    for set in InstructionSet::available() {
+        let mut output = vec![0.0; to.len()];
+        let input = to_map(&[f32::NAN], &from);
+        convolve(set, &conv, (&input, &from), None, relu, (&mut output, &to));
+        assert!(output[place(&to, 0, 0, 0)].is_nan(), "{set:?}");
+    }
+}
+
+mod file {
+    //! Writes small ONNX files.
+
+    fn varint(mut value: u64) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        while value >= 0x80 {
+            bytes.push(value as u8 | 0x80);
+            value >>= 7;
+        }
+        bytes.push(value as u8);
+        bytes
+    }
+
+    pub fn integer(number: u64, value: i64) -> Vec<u8> {
+        [varint(number << 3), varint(value as u64)].concat()
+    }
+
+    pub fn bytes(number: u64, value: &[u8]) -> Vec<u8> {
+        [
+            varint(number << 3 | 2),
+            varint(value.len() as u64),
+            value.to_vec(),
+        ]
+        .concat()
+    }
+
+    pub fn attribute(name: &str, value: Vec<u8>) -> Vec<u8> {
+        bytes(5, &[bytes(1, name.as_bytes()), value].concat())
+    }
+
+    pub fn int(name: &str, value: i64) -> Vec<u8> {
+        attribute(name, integer(3, value))
+    }
+
+    pub fn text(name: &str, value: &str) -> Vec<u8> {
+        attribute(name, bytes(4, value.as_bytes()))
+    }
+
+    pub fn ints(name: &str, values: &[i64]) -> Vec<u8> {
+        attribute(
+            name,
+            values.iter().flat_map(|value| integer(8, *value)).collect(),
+        )
+    }
+
+    fn tensor(number: u64, name: &str, dims: &[i64], kind: i64, raw: Vec<u8>) -> Vec<u8> {
+        let dims: Vec<u8> = dims.iter().flat_map(|size| integer(1, *size)).collect();
+        let tensor = [
+            dims,
+            integer(2, kind),
+            bytes(8, name.as_bytes()),
+            bytes(9, &raw),
+        ];
+        bytes(number, &tensor.concat())
+    }
+
+    pub fn floats(name: &str, dims: &[i64], values: &[f32]) -> Vec<u8> {
+        let raw = values
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect();
+        tensor(5, name, dims, 1, raw)
+    }
+
+    pub fn integers(name: &str, values: &[i64]) -> Vec<u8> {
+        let raw = values
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect();
+        tensor(5, name, &[values.len() as i64], 7, raw)
+    }
+
+    pub fn node(op: &str, inputs: &[&str], output: &str, attributes: &[Vec<u8>]) -> Vec<u8> {
+        let inputs: Vec<u8> = inputs
+            .iter()
+            .flat_map(|name| bytes(1, name.as_bytes()))
+            .collect();
+        let output = bytes(2, output.as_bytes());
+        let name = bytes(3, format!("the {op}").as_bytes());
+        let op = bytes(4, op.as_bytes());
+        bytes(1, &[inputs, output, name, op, attributes.concat()].concat())
+    }
+
+    /// An input or output; a negative size is open.
+    fn value(number: u64, name: &str, dims: &[i64]) -> Vec<u8> {
+        let dimension = |size: &i64| match *size < 0 {
+            true => bytes(1, &bytes(2, b"open")),
+            false => bytes(1, &integer(1, *size)),
+        };
+        let shape: Vec<u8> = dims.iter().flat_map(dimension).collect();
+        let kind = bytes(1, &[integer(1, 1), bytes(2, &shape)].concat());
+        bytes(
+            number,
+            &[bytes(1, name.as_bytes()), bytes(2, &kind)].concat(),
+        )
+    }
+
+    /// A file of such nodes and weights.
+    pub fn model(parts: &[Vec<u8>], input: &[i64], outputs: &[&str]) -> Vec<u8> {
+        let mut graph = parts.concat();
+        graph.extend(value(11, "input", input));
+        for name in outputs {
+            graph.extend(value(12, name, &[]));
+        }
+        [bytes(8, &integer(2, 17)), bytes(7, &graph)].concat()
+    }
+}
+
+fn load(bytes: Vec<u8>) -> Result<Box<dyn Session>, String> {
+    Embedded::new().load(&Model::new(bytes))
+}
+
+fn tensor(shape: &[usize], seed: u32) -> Tensor {
+    Tensor {
+        shape: shape.to_vec(),
+        data: numbers(seed, shape.iter().product()),
+    }
+}
+
+/// A small network with every operator that the engine knows.
+fn network() -> Vec<u8> {
+    let conv = |stride: i64| {
+        vec![
+            file::ints("pads", &[1; 4]),
+            file::ints("strides", &[stride; 2]),
+            file::ints("dilations", &[1; 2]),
+            file::int("group", 1),
+        ]
+    };
+    let nearest = [
+        file::text("mode", "nearest"),
+        file::text("coordinate_transformation_mode", "asymmetric"),
+        file::text("nearest_mode", "floor"),
+    ];
+    let axes = [file::ints("axes", &[2, 3]), file::int("keepdims", 0)];
+    let parts = [
+        file::floats("w1", &[5, 3, 3, 3], &numbers(1, 135)),
+        file::floats("b1", &[5], &numbers(2, 5)),
+        file::floats("w2", &[5, 5, 3, 3], &numbers(3, 225)),
+        file::floats("w3", &[4, 5, 1, 1], &numbers(4, 20)),
+        file::floats("scales", &[4], &[1.0, 1.0, 2.0, 2.0]),
+        file::floats("half", &[], &[0.5]),
+        file::floats("low", &[], &[-0.25]),
+        file::floats("high", &[], &[0.75]),
+        file::floats("w4", &[2, 15], &numbers(5, 30)),
+        file::floats("b4", &[2], &numbers(6, 2)),
+        file::integers("one", &[1]),
+        file::integers("three", &[3]),
+        file::node("Conv", &["input", "w1", "b1"], "c1", &conv(2)),
+        file::node("Relu", &["c1"], "r1", &[]),
+        file::node("Conv", &["r1", "w2"], "c2", &conv(1)),
+        file::node("Add", &["r1", "c2"], "a2", &[]),
+        file::node("Relu", &["a2"], "r2", &[]),
+        file::node("Resize", &["r2", "", "scales"], "z", &nearest),
+        file::node("Conv", &["z", "w3"], "c3", &[]),
+        file::node("Slice", &["c3", "one", "three", "one"], "s", &[]),
+        file::node("Clip", &["s", "low", "high"], "t", &[]),
+        file::node("Exp", &["t"], "e", &[]),
+        file::node("Mul", &["e", "half"], "m", &[]),
+        file::node("Add", &["half", "m"], "p", &[]),
+        file::node("Sigmoid", &["p"], "map", &[]),
+        file::node("ReduceMean", &["r2"], "mean", &axes),
+        file::node("ReduceMax", &["r2"], "max", &axes),
+        file::node("GlobalAveragePool", &["r2"], "pool", &[]),
+        file::node("Flatten", &["pool"], "flat", &[]),
+        file::node(
+            "Concat",
+            &["mean", "max", "flat"],
+            "all",
+            &[file::int("axis", 1)],
+        ),
+        file::node(
+            "Gemm",
+            &["all", "w4", "b4"],
+            "logits",
+            &[file::int("transB", 1)],
+        ),
+    ];
+    file::model(&parts, &[-1, 3, -1, -1], &["map", "logits"])
+}
+
+/// Planes of one picture, computed as one would write it down.
+fn plain_conv(
+    planes: &[f32],
+    size: [usize; 2],
+    weights: &[f32],
+    bias: &[f32],
+    stride: usize,
+) -> Vec<f32> {
+    let (side, inputs) = (size[0] / stride, planes.len() / (size[0] * size[1]));
+    let width = size[1] / stride;
+    let mut output = Vec::new();
+    for (channel, bias) in bias.iter().enumerate() {
+        for at in 0..side * width {
+            let mut sum = *bias;
+            for input in 0..inputs {
+                for tap in 0..9 {
+                    let y = (at / width * stride + tap / 3).wrapping_sub(1);
+                    let x = (at % width * stride + tap % 3).wrapping_sub(1);
+                    if y < size[0] && x < size[1] {
+                        sum += weights[(channel * inputs + input) * 9 + tap]
+                            * planes[(input * size[0] + y) * size[1] + x];
+                    }
+                }
+            }
+            output.push(sum);
+        }
+    }
+    output
+}
+
+fn close(values: &[f32], expected: &[f32]) {
+    assert_eq!(values.len(), expected.len());
+    for (value, expected) in values.iter().zip(expected) {
+        assert!(
+            (value - expected).abs() < 1e-4,
+            "{values:?} instead of {expected:?}"
+        );
+    }
+}
+
+#[test]
+fn a_network_of_every_operator() {
+    let session = load(network()).unwrap();
+    assert_eq!(
+        session.inputs(),
+        [("input".into(), vec![None, Some(3), None, None])]
+    );
+    assert_eq!(session.outputs(), ["map", "logits"]);
+    let input = tensor(&[1, 3, 6, 10], 9);
+    let outputs = session.run(&input, &["logits", "map"]).unwrap();
+
+    let relu = |values: Vec<f32>| -> Vec<f32> { values.into_iter().map(|x| x.max(0.0)).collect() };
+    let first = relu(plain_conv(
+        &input.data,
+        [6, 10],
+        &numbers(1, 135),
+        &numbers(2, 5),
+        2,
+    ));
+    let second = plain_conv(&first, [3, 5], &numbers(3, 225), &[0.0; 5], 1);
+    let second = relu(first.iter().zip(&second).map(|(a, b)| a + b).collect());
+    let mean: Vec<f32> = second
+        .chunks(15)
+        .map(|plane| plane.iter().sum::<f32>() / 15.0)
+        .collect();
+    let max: Vec<f32> = second
+        .chunks(15)
+        .map(|plane| plane.iter().copied().fold(0.0, f32::max))
+        .collect();
+    let all = [mean.clone(), max, mean].concat();
+    let dot = |row: &[f32]| row.iter().zip(&all).map(|(a, b)| a * b).sum::<f32>();
+    let logits: Vec<f32> = numbers(5, 30)
+        .chunks(15)
+        .map(dot)
+        .zip(numbers(6, 2))
+        .map(|(a, b)| a + b)
+        .collect();
+    assert_eq!(outputs[0].shape, [1, 2]);
+    close(&outputs[0].data, &logits);
+
+    let weights = numbers(4, 20);
+    let mut map = Vec::new();
+    for channel in 1..3 {
+        for at in 0..60 {
+            let from = at / 10 / 2 * 5 + at % 10 / 2;
+            let sum: f32 = (0..5)
+                .map(|c| weights[channel * 5 + c] * second[c * 15 + from])
+                .sum();
+            let value = sum.clamp(-0.25, 0.75).exp() * 0.5 + 0.5;
+            map.push(1.0 / (1.0 + (-value).exp()));
+        }
+    }
+    assert_eq!(outputs[1].shape, [1, 2, 6, 10]);
+    close(&outputs[1].data, &map);
+}
+
+#[test]
+fn an_answer_depends_neither_on_the_batch_nor_on_the_thread() {
+    let session = load(network()).unwrap();
+    let batch = tensor(&[3, 3, 32, 64], 7);
+    let together = session.run(&batch, &["map", "logits"]).unwrap();
+    assert_eq!(together[0].shape, [3, 2, 32, 64]);
+    std::thread::scope(|scope| {
+        for (at, picture) in batch.data.chunks(3 * 32 * 64).enumerate() {
+            let (session, together) = (&session, &together);
+            scope.spawn(move || {
+                let picture = Tensor {
+                    shape: vec![1, 3, 32, 64],
+                    data: picture.to_vec(),
+                };
+                for _ in 0..5 {
+                    // Another size in between leaves nothing behind in the memory.
+                    session.run(&tensor(&[1, 3, 64, 96], 8), &["map"]).unwrap();
+                    let alone = session.run(&picture, &["map", "logits"]).unwrap();
+                    for (alone, together) in alone.iter().zip(together) {
+                        assert_eq!(
+                            alone.data,
+                            together.data.chunks(alone.data.len()).nth(at).unwrap()
+                        );
+                    }
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_picture_of_the_wrong_shape_is_an_error() {
+    let session = load(network()).unwrap();
+    for shape in [
+        &[1, 3, 32][..],
+        &[1, 4, 32, 32],
+        &[0, 3, 32, 32],
+        &[1, 3, 0, 32],
+        &[1, 3, 1 << 20, 1 << 20],
+    ] {
+        let input = Tensor {
+            shape: shape.to_vec(),
+            data: Vec::new(),
+        };
+        assert!(session.run(&input, &["map"]).is_err(), "{shape:?}");
+    }
+    let mut short = tensor(&[1, 3, 32, 32], 1);
+    short.data.pop();
+    assert!(session.run(&short, &["map"]).is_err());
+    assert!(
+        session
+            .run(&tensor(&[1, 3, 32, 32], 1), &["nothing"])
+            .is_err()
+    );
+}
+
+#[test]
+fn a_number_that_is_not_finite_is_an_answer_that_the_library_refuses() {
+    let session = load(network()).unwrap();
+    let mut input = tensor(&[1, 3, 32, 32], 1);
+    input.data[100] = f32::NAN;
+    for output in session.run(&input, &["map", "logits"]).unwrap() {
+        assert!(output.data.iter().any(|value| value.is_nan()));
+    }
+}
+
+#[test]
+fn weights_that_are_not_finite_do_not_load() {
+    for number in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let parts = [
+            file::floats("w", &[1, 3, 1, 1], &[1.0, number, 1.0]),
+            file::node("Conv", &["input", "w"], "out", &[]),
+        ];
+        let error = load(file::model(&parts, &[1, 3, 4, 4], &["out"]))
+            .err()
+            .unwrap();
+        assert!(error.contains("not finite"), "{error}");
+    }
+}
+
+#[test]
+fn what_is_not_supported_is_named() {
+    let weights = file::floats("w", &[4, 3, 3, 3], &numbers(1, 108));
+    let conv = |attribute| file::node("Conv", &["input", "w"], "out", &[attribute]);
+    let cases = [
+        (file::node("Softmax", &["input"], "out", &[]), "operator"),
+        (conv(file::int("group", 3)), "group"),
+        (conv(file::ints("dilations", &[2, 2])), "dilations"),
+        (conv(file::ints("strides", &[3, 3])), "strides"),
+        (conv(file::ints("pads", &[2; 4])), "pads"),
+        (conv(file::ints("pads", &[0, 0, 1, 1])), "pads"),
+        (conv(file::ints("kernel_shape", &[1, 1])), "kernel_shape"),
+        (conv(file::text("auto_pad", "SAME_UPPER")), "auto_pad"),
+        (
+            file::node("Conv", &["input", "input"], "out", &[]),
+            "constant",
+        ),
+        (
+            file::node("Conv", &["later", "w"], "out", &[]),
+            "no value 'later'",
+        ),
+        (file::node("Conv", &["input"], "out", &[]), "missing"),
+        (file::node("Relu", &["input"], "input", &[]), "two values"),
+        (
+            file::node("GlobalAveragePool", &["input"], "out", &[]),
+            "convolution",
+        ),
+    ];
+    for (node, cause) in cases {
+        let error = load(file::model(
+            &[weights.clone(), node],
+            &[1, 3, 8, 8],
+            &["out"],
+        ));
+        let error = error.err().unwrap();
+        assert!(error.contains(cause) && error.contains("'the "), "{error}");
+    }
+    let other_set = file::bytes(8, &file::integer(2, 99));
+    let error = load([network(), other_set].concat()).err().unwrap();
+    assert!(error.contains("operator set 99"), "{error}");
+}
+
+#[test]
+fn damaged_files_are_errors() {
+    let sound = network();
+    for length in 0..sound.len() {
+        assert!(load(sound[..length].to_vec()).is_err(), "{length}");
+    }
+    // Whatever still loads must compute or fail, but not panic or take all memory.
+    let input = tensor(&[1, 3, 4, 4], 1);
+    for at in 0..sound.len() {
+        for change in [0x01, 0x80, 0xff] {
+            let mut damaged = sound.clone();
+            damaged[at] ^= change;
+            if let Ok(session) = load(damaged) {
+                let _ = session.run(&input, &["map", "logits"]);
+            }
+        }
+    }
+}
+
+#[test]
+fn weights_far_larger_than_the_file_do_not_load() {
+    // The same weights in many convolutions, which pad 1 output to 16.
+    let mut parts = vec![file::floats("w", &[1, 200, 50, 50], &vec![0.0; 500_000])];
+    for index in 0..20 {
+        parts.push(file::node(
+            "Conv",
+            &["input", "w"],
+            &format!("c{index}"),
+            &[],
+        ));
+    }
+    let error = load(file::model(&parts, &[1, 200, 50, 50], &["c0"]))
+        .err()
+        .unwrap();
+    assert!(error.contains("512 MiB"), "{error}");
+}
+
+#[test]
+fn handles_share_weights_and_the_last_one_frees_them() {
+    let parts = [
+        file::floats("w", &[1, 3, 1, 1], &[0.5, 0.25, 0.125]),
+        file::node("Conv", &["input", "w"], "out", &[]),
+    ];
+    let model = Model::new(file::model(&parts, &[1, 3, 4, 4], &["out"]));
+    let [first, second] = [(); 2].map(|()| Embedded::new());
+    let [one, two] = [&first, &second].map(|engine| engine.shared.plan(&model).unwrap());
+    assert!(Arc::ptr_eq(&one, &two));
+    let alive = Arc::downgrade(&one);
+    drop((one, two));
+    assert!(alive.upgrade().is_none());
+    assert!(first.shared.plan(&model).is_ok());
+}

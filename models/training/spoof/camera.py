@@ -22,11 +22,22 @@ class Camera:
 
     def shoot(self, image: np.ndarray) -> np.ndarray:
         """uint8 RGB in, uint8 RGB of the same size out."""
+        image = self._glare(image)
         image = self._soften(image)
         image = self._tone(image)
         image = self._grain(image)
         image = self._process(image)
         return self._encode(image)
+
+    def _glare(self, image: np.ndarray) -> np.ndarray:
+        """A smeared lens or stray light: everything bright glows, black turns grey."""
+        rng = self._rng
+        if rng.random() > 0.12:
+            return image
+        small = cv2.resize(image, (max(8, image.shape[1] // 8), max(8, image.shape[0] // 8)), interpolation=cv2.INTER_AREA)
+        glow = cv2.GaussianBlur(small, (0, 0), rng.uniform(0.8, 5))
+        glow = cv2.resize(glow, image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+        return cv2.addWeighted(image, rng.uniform(0.85, 1.2), glow, rng.uniform(0.05, 0.35), rng.uniform(0, 20))
 
     def _soften(self, image: np.ndarray) -> np.ndarray:
         rng, kind = self._rng, self._rng.random()
@@ -37,12 +48,18 @@ class Camera:
         if kind < 0.53:
             small = cv2.resize(image, None, fx=(f := rng.uniform(0.4, 0.8)), fy=f, interpolation=cv2.INTER_AREA)
             return cv2.resize(small, image.shape[1::-1], interpolation=cv2.INTER_CUBIC)
+        if kind < 0.57:
+            return cv2.GaussianBlur(image, (0, 0), rng.uniform(1.8, 2.8))
         return image
 
     def _tone(self, image: np.ndarray) -> np.ndarray:
         """Exposure and white balance in linear light, then a tone curve: one table per channel."""
         rng = self._rng
-        exposure = np.exp(rng.normal(0, 0.35)) if rng.random() > 0.15 else rng.uniform(0.12, 0.5)
+        exposure, kind = np.exp(rng.normal(0, 0.35)), rng.random()
+        if kind < 0.15:
+            exposure = rng.uniform(0.12, 0.5)
+        elif kind < 0.22:
+            exposure = rng.uniform(1.4, 2.6)
         warmth = rng.normal(0, 0.12) if rng.random() > 0.1 else rng.uniform(-0.45, 0.45)
         gains = np.exp(np.float32([warmth, rng.normal(0, 0.04), -warmth])) * exposure
         light = np.linspace(0, 1, 256, dtype=np.float32)[:, None] ** 2.2 * gains
@@ -78,6 +95,9 @@ class Camera:
         if kind < 0.24:
             amount = rng.uniform(0.3, 1.5)
             return cv2.addWeighted(image, 1 + amount, cv2.GaussianBlur(image, (0, 0), rng.uniform(0.7, 2)), -amount, 0)
+        if kind < 0.31:  # local contrast of phones' night and portrait modes: wide halos
+            amount = rng.uniform(0.5, 2.2)
+            return cv2.addWeighted(image, 1 + amount, cv2.GaussianBlur(image, (0, 0), rng.uniform(2, 6)), -amount, 0)
         return image
 
     def _encode(self, image: np.ndarray) -> np.ndarray:

@@ -29,14 +29,14 @@ BONA_FIDE_WEB = ("ffhq", "lfw", "london", "people", "selfies", "speakers", "web-
 # Share of samples per source and class; each half (bona fide, attack) is normalised to one.
 # Small home-made sets stay small; simulated attacks carry the variety that real ones lack.
 BONA_FIDE_SHARE = {
-    "nuaa": 6, "office-phones": 18, "webcam-replay": 6, "ffhq": 9, "lfw": 9, "london": 7, "people": 7,
+    "nuaa": 5, "office-phones": 13, "webcam-replay": 6, "ffhq": 9, "lfw": 9, "london": 7, "people": 7,
     "selfies": 11, "speakers": 10, "web-groups": 6, "ages": 4, "beards": 4,
 }  # fmt: skip
-ATTACK_SHARE = {"nuaa": 6, "office-phones": 18, "phone-recapture": 12, "webcam-replay": 6, "simulated": 58}
+ATTACK_SHARE = {"nuaa": 5, "office-phones": 13, "phone-recapture": 10, "webcam-replay": 6, "simulated": 66}
 # How far the label, not the teachers, decides the target.
 LABEL_TRUST = {"camera": 0.65, "crop": 0.8, "web": 0.6, "simulated": 0.85}
 # Sources that differ from that: these classes differ in exposure and sharpness too, which the labels would teach.
-SOURCE_TRUST = {"webcam-replay": 0.45}
+SOURCE_TRUST = {"webcam-replay": 0.45, "office-phones": 0.55}
 
 
 def is_usable(record: dataset.Record) -> bool:

@@ -229,6 +229,26 @@ def _interface(rng: Rng, light: np.ndarray, box: np.ndarray) -> tuple[np.ndarray
     return light, box + np.float32([0, top, 0, 0])
 
 
+def _player_button(rng: Rng, light: np.ndarray) -> np.ndarray:
+    """The translucent play or pause button of a video that stands still."""
+    height, width = light.shape[:2]
+    radius = rng.uniform(0.05, 0.12) * min(height, width)
+    cx, cy = width * rng.normal(0.5, 0.03), height * rng.normal(0.5, 0.06)
+    disc, sign = np.zeros((height, width), np.float32), np.zeros((height, width), np.float32)
+    cv2.circle(disc, (int(cx), int(cy)), int(radius), 1.0, -1, cv2.LINE_AA)
+    reach = 0.42 * radius
+    if rng.random() < 0.6:
+        shapes = [[(-0.7, -1), (1.1, 0), (-0.7, 1)]]
+    else:
+        shapes = [[(a, -1), (a + 0.5, -1), (a + 0.5, 1), (a, 1)] for a in (-0.8, 0.3)]
+    for shape in shapes:
+        cv2.fillPoly(sign, [np.int32(np.float32(shape) * reach + (cx, cy))], 1.0, cv2.LINE_AA)
+    dark, opacity = rng.random() < 0.7, rng.uniform(0.35, 0.9)
+    base, mark = (0.02, 0.95) if dark else (0.95, 0.05)
+    light = light + (base - light) * (disc * opacity)[..., None]
+    return light + (mark - light) * (sign * rng.uniform(0.6, 1.0))[..., None]
+
+
 def _rounded(height: int, width: int, radius: float) -> np.ndarray:
     mask = np.zeros((height, width), np.float32)
     r = int(max(0, min(radius, height // 2 - 1, width // 2 - 1)))
@@ -250,6 +270,8 @@ def _screen(rng: Rng, light: np.ndarray, box: np.ndarray, fill: bool, scene: np.
     cell, kind = 1, rng.random()
     if kind < 0.35:
         light = _fringes(rng, light)
+    if rng.random() < 0.15:
+        light = _player_button(rng, light)
     if not fill and rng.random() < 0.45:
         light, box = _interface(rng, light, box)
     if kind > 0.65:

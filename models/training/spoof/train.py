@@ -24,7 +24,7 @@ from .evaluate import ValidationSet, summary_line
 from .network import LivenessNet
 
 RUNS = Path(__file__).resolve().parents[1] / "runs" / "spoof"
-SPECIES_WEIGHT, IMITATION_WEIGHT = 0.2, 0.3
+SPECIES_WEIGHT, IMITATION_WEIGHT = 0.2, 0.5
 EMA_DECAY = 0.9985
 
 

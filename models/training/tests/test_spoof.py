@@ -9,6 +9,7 @@ from training.spoof import metrics, recapture
 from training.spoof.camera import Camera
 from training.spoof.clips import CROPS, SIZE, Source, Stream
 from training.spoof.fuse import fit
+from training.spoof.soup import main as soup
 from training.spoof.train import ShufflePool, Trainer, collate, imitation_loss, load_average
 
 
@@ -122,3 +123,15 @@ def test_metrics_by_hand():
     assert low == 0 and high == pytest.approx(0.0362, abs=2e-4)
     low, high = metrics.clopper_pearson(5, 50)
     assert (low, high) == (pytest.approx(0.0333, abs=2e-4), pytest.approx(0.2181, abs=2e-4))
+
+
+def test_a_soup_is_the_mean_of_each_networks_own_checkpoints(tmp_path):
+    paths = [tmp_path / "first.pt", tmp_path / "last.pt"]
+    for seed, path in enumerate(paths):
+        Trainer(1e-3, seed).save(path)
+    first, last = (load_average(path).state_dict() for path in paths)
+    soup(["--tight", str(paths[1]), "--context", *map(str, paths), "--out", str(tmp_path / "soup.pt")])
+    mixed = load_average(tmp_path / "soup.pt").state_dict()
+    tight, context = (f"{name}.features.0.weight" for name in ("tight", "context"))
+    assert torch.equal(mixed[tight], last[tight]) and not torch.equal(first[tight], last[tight])
+    assert torch.allclose(mixed[context], (first[context] + last[context]) / 2)

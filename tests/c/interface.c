@@ -194,7 +194,10 @@ static void init_has_no_fallback(void)
 /* A struct of an older, a newer and a careless caller. */
 static void struct_sizes_of_config(void)
 {
-  static const uint32_t bad[] = {0, 1, 4, sizeof(liveness_config) - 1, 4097, UINT32_MAX};
+  /* The first version ended before the time limit. */
+  static const uint32_t first = offsetof(liveness_config, time_limit_ms);
+  const uint32_t bad[] = {0, 1, 4, first - 1, 4097, UINT32_MAX};
+  const uint32_t older[] = {first, first + sizeof(uint32_t)};
   struct {
     liveness_config known;
     uint8_t unknown[64];
@@ -205,6 +208,12 @@ static void struct_sizes_of_config(void)
     config.struct_size = bad[i];
     expect_init(&config, LIVENESS_ERROR_BAD_REQUEST);
     CHECK(strstr(liveness_last_error(), "liveness_config.struct_size") != NULL);
+  }
+  for (i = 0; i < sizeof older / sizeof *older; i++) {
+    liveness_config config = LIVENESS_CONFIG_INIT;
+    config.struct_size = older[i];
+    config.reserved = 1; /* behind what an older caller knows: not read */
+    expect_init(&config, LIVENESS_OK);
   }
   memset(&newer, 0xff, sizeof newer);
   newer.known = (liveness_config)LIVENESS_CONFIG_INIT;

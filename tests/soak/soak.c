@@ -212,6 +212,14 @@ static int32_t check(const job *job, const liveness_engine *engine, liveness_res
 
 static const size_t UP_TO_TIMINGS = offsetof(liveness_result, decode_ms);
 
+/* The files are made for a limit of a mebibyte. */
+static liveness_config small_files(void)
+{
+  liveness_config config = LIVENESS_CONFIG_INIT;
+  config.max_file_bytes = 1 << 20;
+  return config;
+}
+
 /* What every job says, once, alone. One handle calls each picture live, the other an attack. */
 static void learn(void)
 {
@@ -219,9 +227,8 @@ static void learn(void)
   int kind, handle;
   size_t i;
   for (handle = 0; handle < HANDLES; handle++) {
-    liveness_config config = LIVENESS_CONFIG_INIT;
+    liveness_config config = small_files();
     config.threshold = thresholds[handle];
-    config.max_file_bytes = 1 << 20;
     if (liveness_init(&config, &engines[handle]) != LIVENESS_OK) fatal("no handle", "liveness_init");
   }
   for (kind = 0; kind < 4; kind++) {
@@ -307,6 +314,7 @@ static int soak_checks(const char *folder, long total, int threads)
 
 static int soak_handles(const char *folder, long total)
 {
+  const liveness_config config = small_files();
   const double start = seconds();
   const long first = total / 3 < 100 ? total / 3 : 100;
   memory before = {0, 0, 0}, after;
@@ -316,7 +324,7 @@ static int soak_handles(const char *folder, long total)
     liveness_engine *engine = NULL;
     liveness_result result = LIVENESS_RESULT_INIT;
     const job *job = jobs[3][(size_t)i % job_count[3]];
-    if (liveness_init(NULL, &engine) != LIVENESS_OK) fatal("no handle", "liveness_init");
+    if (liveness_init(&config, &engine) != LIVENESS_OK) fatal("no handle", "liveness_init");
     if (job->way == ENCODED && check(job, engine, &result) != job->status)
       fatal("wrong status", job->path);
     liveness_free(engine);

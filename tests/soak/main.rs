@@ -115,7 +115,7 @@ fn memory_does_not_grow_with_checks() {
 #[test]
 fn memory_does_not_grow_with_handles() {
     soak("soak_handles", |folder| {
-        let handles = number("LIVENESS_SOAK_HANDLES", 30);
+        let handles = number("LIVENESS_SOAK_HANDLES", 60);
         vec!["handles".into(), folder.display().to_string(), handles]
     });
 }

@@ -316,7 +316,7 @@ static int soak_handles(const char *folder, long total)
 {
   const liveness_config config = small_files();
   const double start = seconds();
-  const long first = total / 3 < 100 ? total / 3 : 100;
+  const long first = total / 2 < 100 ? total / 2 : 100;
   memory before = {0, 0, 0}, after;
   long i;
   read_jobs(folder);

@@ -16,6 +16,7 @@ mod tests;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use self::kernels::InstructionSet;
+pub(super) use self::onnx::ensure_finite_weights;
 use self::plan::Plan;
 use self::run::{Scratch, SizedPlan};
 use super::pool::Pool;

@@ -327,6 +327,52 @@ impl<'a> Tensor<'a> {
     }
 }
 
+/// Refuses a file with a weight that is no finite number, whatever else is in it. Such a number need
+/// not reach the outputs: behind an activation that clips it a network answers, but not as trained.
+pub fn ensure_finite_weights(model: &[u8]) -> Result<(), String> {
+    const GRAPH: u64 = 7;
+    const INITIALIZER: u64 = 5;
+    for field in Fields::new(model) {
+        let (GRAPH, graph) = field? else { continue };
+        for field in Fields::new(graph.bytes()?) {
+            let (INITIALIZER, tensor) = field? else {
+                continue;
+            };
+            if !is_finite(tensor.bytes()?)? {
+                return Err("a weight is no finite number".into());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn is_finite(tensor: &[u8]) -> Result<bool, String> {
+    let (mut kind, mut raw, mut halves) = (0, &[][..], Vec::new());
+    let mut finite = true;
+    for field in Fields::new(tensor) {
+        match field? {
+            (2, value) => kind = value.integer()?,
+            (4, Value::Bytes(list)) => {
+                finite &= words(list)?.all(|word| f32::from_le_bytes(word).is_finite());
+            }
+            (4, value) => finite &= value.float()?.is_finite(),
+            (5, value) => value.integers(&mut halves, usize::MAX)?,
+            (9, value) => raw = value.bytes()?,
+            _ => {}
+        }
+    }
+    let half = |bits: u16| half::f16::from_bits(bits).is_finite();
+    Ok(finite
+        && match kind {
+            FLOAT => words(raw)?.all(|word| f32::from_le_bytes(word).is_finite()),
+            FLOAT16 => {
+                words(raw)?.all(|word| half(u16::from_le_bytes(word)))
+                    && halves.iter().all(|bits| half(*bits as u16))
+            }
+            _ => true,
+        })
+}
+
 /// Little-endian numbers of `N` bytes.
 fn words<const N: usize>(bytes: &[u8]) -> Result<impl Iterator<Item = [u8; N]>, String> {
     let (words, rest) = bytes.as_chunks::<N>();

@@ -67,7 +67,7 @@ fn seeds() -> Vec<(String, Vec<u8>)> {
 type Damage = fn(&mut Vec<u8>, &mut Random);
 
 const DAMAGES: [(&str, usize, Damage); 7] = [
-    ("truncated", 90, |bytes, random| {
+    ("truncated", 70, |bytes, random| {
         // Most of what a decoder decides is at the start.
         let most = if random.below(2) == 0 {
             200
@@ -77,33 +77,33 @@ const DAMAGES: [(&str, usize, Damage); 7] = [
         let length = random.below(bytes.len().min(most));
         bytes.truncate(length);
     }),
-    ("bits flipped", 130, |bytes, random| {
+    ("bits flipped", 100, |bytes, random| {
         for _ in 0..=random.below(8) {
             let at = random.below(bytes.len());
             bytes[at] ^= 1 << random.below(8);
         }
     }),
-    ("bits of the head flipped", 60, |bytes, random| {
+    ("bits of the head flipped", 45, |bytes, random| {
         for _ in 0..=random.below(3) {
             let at = random.below(bytes.len().min(120));
             bytes[at] ^= 1 << random.below(8);
         }
     }),
-    ("overwritten", 40, |bytes, random| {
+    ("overwritten", 30, |bytes, random| {
         let (start, length) = part(bytes, 64, random);
         let value = [0, 0xff, 0x7f, 0x80][random.below(4)];
         bytes[start..start + length].fill(value);
     }),
-    ("cut out", 30, |bytes, random| {
+    ("cut out", 22, |bytes, random| {
         let (start, length) = part(bytes, 64, random);
         bytes.drain(start..start + length);
     }),
-    ("doubled", 30, |bytes, random| {
+    ("doubled", 22, |bytes, random| {
         let (start, length) = part(bytes, 64, random);
         let copy = bytes[start..start + length].to_vec();
         bytes.splice(start..start, copy);
     }),
-    ("swapped", 50, |bytes, random| {
+    ("swapped", 36, |bytes, random| {
         let length = 1 + random.below(bytes.len() / 2);
         let first = random.below(bytes.len() - 2 * length + 1);
         let (left, right) = bytes.split_at_mut(first + length);
@@ -240,7 +240,7 @@ fn ten_thousand_derived_files() {
                     }
                     // What the tiny networks answer in no time, the real ones are asked as well
                     // now and then; and the same as base64.
-                    let engine = if files / WORKERS % 16 == 0 {
+                    let engine = if files / WORKERS % 64 == 0 {
                         &*REAL
                     } else {
                         &*TINY

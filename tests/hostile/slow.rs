@@ -51,7 +51,7 @@ fn bombs() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         (
             "a progressive JPEG of 16 scans",
             "051",
-            files::scans_jpeg(10_000, 14),
+            files::scans_jpeg(4000, 14),
         ),
         (
             "a progressive JPEG of 100 scans",

@@ -113,7 +113,7 @@ func initialise(config *Config) (*C.liveness_engine, error) {
 		return nil, err
 	}
 	defer C.free(unsafe.Pointer(modelsDir))
-	timeLimit, err := milliseconds(config.TimeLimit)
+	timeLimit, err := wholeMilliseconds(config.TimeLimit)
 	if err != nil {
 		return nil, err
 	}
@@ -129,8 +129,8 @@ func initialise(config *Config) (*C.liveness_engine, error) {
 	return handle, answerError(&answer)
 }
 
-// milliseconds rounds up, so that no limit becomes none.
-func milliseconds(limit time.Duration) (C.uint32_t, error) {
+// wholeMilliseconds rounds up, so that no limit becomes none.
+func wholeMilliseconds(limit time.Duration) (C.uint32_t, error) {
 	if limit < 0 {
 		return 0, newError(C.LIVENESS_ERROR_BAD_REQUEST, "TimeLimit is negative; give a positive time, or 0 for ten seconds")
 	}

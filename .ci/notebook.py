@@ -23,6 +23,8 @@ def main() -> None:
     stored = nbformat.read(NOTEBOOK, as_version=4)
     executed = nbformat.from_dict(json.loads(json.dumps(stored)))
     client = NotebookClient(executed, timeout=300, kernel_name="python3", record_timing=False,
+                            # A kernel under load sends what a cell prints in pieces.
+                            coalesce_streams=True,
                             resources={"metadata": {"path": str(NOTEBOOK.parent)}})
     client.execute()
     # The version of Python differs from machine to machine.

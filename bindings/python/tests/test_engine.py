@@ -64,9 +64,8 @@ class TestOptions:
                         other.check(source)
 
     def test_time_limit(self, portrait: Path) -> None:
-        with Liveness(time_limit_ms=1) as other:
-            with pytest.raises(liveness.InternalError) as raised:
-                other.check(portrait)
+        with Liveness(time_limit_ms=1) as other, pytest.raises(liveness.InternalError) as raised:
+            other.check(portrait)
         assert "limit of 1 ms" in str(raised.value.reason)
         with Liveness(time_limit_ms=2**32 - 1) as other:
             other.check(portrait)

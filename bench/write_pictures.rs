@@ -33,7 +33,8 @@ const CROWDS: [(&str, u32); 7] = [
     ("faces-20.jpg", 20),
     ("faces-50.jpg", 50),
 ];
-const FRAMES: [(&str, fn(&RgbImage) -> Vec<u8>); 2] = [
+type Layout = fn(&RgbImage) -> Vec<u8>;
+const FRAMES: [(&str, Layout); 2] = [
     ("frame-1280x720.nv21", nv21),
     ("frame-1280x720.rgb", |image| image.as_raw().clone()),
 ];

@@ -58,12 +58,13 @@ impl<T> Registry<T> {
     }
 
     pub fn end(&self, handle: usize) -> Ended {
-        let removed = self
-            .0
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .open
-            .remove(&handle);
+        let mut handles = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let removed = handles.open.remove(&handle);
+        if handles.open.is_empty() {
+            // An empty map keeps memory, which would stay behind where the library is unloaded.
+            handles.open = BTreeMap::new();
+        }
+        drop(handles);
         match removed.map(Arc::into_inner) {
             Some(Some(_last)) => Ended::Unused,
             Some(None) => Ended::InUse,

@@ -567,7 +567,9 @@ mod tests {
     fn a_result_without_a_verdict_is_zero() {
         let mut room = Room::exact(184);
         // SAFETY: the room has as many bytes as it states.
-        drop(unsafe { ResultSlot::zeroed(room.pointer()) }.unwrap());
+        unsafe { ResultSlot::zeroed(room.pointer()) }
+            .map(|_| ())
+            .unwrap();
         assert_eq!(room.bytes[1..5], 184_u32.to_ne_bytes());
         assert!(room.bytes[5..].iter().all(|byte| *byte == 0));
     }

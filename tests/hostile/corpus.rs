@@ -240,13 +240,13 @@ fn ten_thousand_derived_files() {
                     }
                     // What the tiny networks answer in no time, the real ones are asked as well
                     // now and then; and the same as base64.
-                    let engine = if files / WORKERS % 64 == 0 {
+                    let engine = if (files / WORKERS).is_multiple_of(64) {
                         &*REAL
                     } else {
                         &*TINY
                     };
                     let _ = check(name, engine, Image::Encoded(bytes), BOUNDS, &mut mine);
-                    if files / WORKERS % 23 == 0 {
+                    if (files / WORKERS).is_multiple_of(23) {
                         let text = base64(bytes);
                         let _ = check(name, &TINY, Image::Base64(&text), BOUNDS, &mut mine);
                     }

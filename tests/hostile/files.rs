@@ -89,7 +89,7 @@ pub fn scans_jpeg(side: u16, scans: usize) -> Vec<u8> {
     let mut run: Vec<u8> = Vec::new();
     let bits = 15 * blocks.div_ceil(32_767);
     for byte in 0..bits.div_ceil(8) {
-        let bit = |at: usize| at >= bits || at % 15 != 0;
+        let bit = |at: usize| at >= bits || !at.is_multiple_of(15);
         run.push((0..8).fold(0, |value, shift| {
             value << 1 | u8::from(bit(8 * byte + shift))
         }));

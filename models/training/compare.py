@@ -80,7 +80,7 @@ def main() -> None:
     parser.add_argument("--models", type=Path, default=MODELS)
     parser.add_argument("--detector", type=Path, default=DETECTOR_RUNS / "last.pt")
     parser.add_argument("--mask", type=Path, default=MASK_RUNS / "last.pt")
-    parser.add_argument("--spoof", type=Path, default=SPOOF_RUNS / "checkpoint.pt")
+    parser.add_argument("--spoof", type=Path, default=SPOOF_RUNS / "blocks-111.pt")
     parser.add_argument("--images", type=int, default=100)
     args = parser.parse_args()
     manifest = read_manifest(args.models)

@@ -115,7 +115,7 @@ def sha256(path: Path) -> str:
 
 DEFAULTS = {
     "schema": 1,
-    "version": "2026.11.0",
+    "version": "2026.11.1",
     "detector": {
         "file": "detector.onnx",
         "sha256": "",
@@ -132,7 +132,7 @@ DEFAULTS = {
                 "sha256": "",
                 "size": 128,
                 "crop": "square",
-                "views": [{"scale": 1.4, "mirror": False}, {"scale": 1.65, "mirror": True}],
+                "views": [{"scale": 1.5, "mirror": False}],
                 "weight": 1.0,
             },
             {
@@ -141,7 +141,7 @@ DEFAULTS = {
                 "sha256": "",
                 "size": 128,
                 "crop": "box",
-                "views": [{"scale": 2.95, "mirror": False}, {"scale": 3.5, "mirror": True}],
+                "views": [{"scale": 3.2, "mirror": False}],
                 "weight": 1.0,
             },
         ],

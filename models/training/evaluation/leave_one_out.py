@@ -1,23 +1,17 @@
 """Protocol (b): networks trained without a source, judged on that source alone.
 
-    python -m training.evaluation.leave_one_out --data ../../shared/data --teachers ../../shared/teachers \
-        --recapture training/runs/recapture-val --out report --minutes 40 --bfloat16
+    python -m training.spoof.train --data DATA ... --leave-out nuaa office-phones webcam-replay phone-recapture
+    python -m training.evaluation.leave_one_out --data ../../shared/data --teachers ../../shared/teachers --out report
 
-For each source: trains both networks without it (``training.spoof.train --leave-out``; a run that was interrupted goes
-on from its checkpoint, a finished one is not repeated), fits the fusion on the other sources of val, and judges every
-image of the source, of train and val, since the networks have seen neither. Four runs of --minutes each, one after
-another; --checkpoint SOURCE=FILE judges networks that were trained elsewhere instead.
-
-The simulated attacks of --recapture were made of portraits of all sources: a few show persons of the source that is
-left out, re-photographed. This can only make its bona fide images look worse.
+The first trains one more pair of networks for each source, which sees neither the source nor the simulated attacks that
+show its persons. The second fits the fusion on the other sources of val, and judges every image of the source, of train
+and val, since the networks have seen neither.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -25,10 +19,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..export import MODELS, read_manifest
+from ..export import read_manifest
 from ..spoof.evaluate import LABELLED, ValidationSet, torch_logits
 from ..spoof.fuse import fit, sample_weights
-from ..spoof.train import load_average
+from ..spoof.train import RUNS, load_average
 from . import markdown
 from .figures import Figures, Judged, figures
 from .presentations import Presentation, load
@@ -37,25 +31,6 @@ from .scorers import Fusion, Networks, TeacherScores
 
 NOTE = """Each row: networks trained without that source, fusion fitted on val without it, judged on all images of it
 (train and val), at threshold 0.5. n counts bona fide, attacks, and groups."""
-
-
-def train(source: str, args: argparse.Namespace) -> Path:
-    """The checkpoint of a training without the source, made now unless it is given or finished."""
-    if source in args.checkpoint:
-        return args.checkpoint[source]
-    folder = args.runs / f"without-{source}"
-    done = folder / "finished"
-    if not done.exists():
-        command = [sys.executable, "-m", "training.spoof.train", "--data", str(args.data), "--out", str(folder)]
-        command += ["--leave-out", source, "--minutes", str(args.minutes), "--steps", str(args.steps)]
-        for name in ("teachers", "recapture"):
-            if getattr(args, name):
-                command += [f"--{name}", str(getattr(args, name))]
-        command += ["--bfloat16"] if args.bfloat16 else []
-        folder.mkdir(parents=True, exist_ok=True)
-        subprocess.run(command, check=True, cwd=MODELS)
-        done.touch()
-    return folder / "checkpoint.pt"
 
 
 def fused(checkpoint: Path, data: ValidationSet, left_out: str, manifest: dict) -> Fusion:
@@ -98,11 +73,6 @@ def summary(found: dict[str, Figures]) -> str:
     return text
 
 
-def _named_path(text: str) -> tuple[str, Path]:
-    name, _, path = text.partition("=")
-    return name, Path(path)
-
-
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     layout = argparse.RawDescriptionHelpFormatter
     name = "python -m training.evaluation.leave_one_out"
@@ -110,27 +80,17 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, help="folder with labels.csv")
     parser.add_argument("--out", type=Path, required=True, help="folder for the report")
     parser.add_argument("--sources", nargs="+", default=list(LABELLED))
-    parser.add_argument("--checkpoint", nargs="+", type=_named_path, default=[], metavar="SOURCE=FILE")
+    parser.add_argument("--runs", type=Path, default=RUNS, help="folder with without-SOURCE.pt of each source")
     parser.add_argument("--teachers", type=Path)
-    parser.add_argument("--recapture", type=Path)
-    parser.add_argument("--runs", type=Path, default=MODELS / "training" / "runs" / "leave-one-out")
-    parser.add_argument("--minutes", type=float, default=40, help="of training per source")
-    parser.add_argument("--steps", type=int, default=30_000, help="at most, per source")
-    parser.add_argument("--bfloat16", action="store_true")
     parser.add_argument("--rounds", type=int, default=1000, help="of the bootstrap")
-    args = parser.parse_args(argv)
-    args.checkpoint = dict(args.checkpoint)
-    # The training runs in the models folder, wherever this command was called.
-    for name in ("data", "teachers", "recapture", "runs"):
-        setattr(args, name, getattr(args, name) and getattr(args, name).resolve())
-    return args
+    return parser.parse_args(argv)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = _arguments(argv)
     args.out.mkdir(parents=True, exist_ok=True)
     manifest = read_manifest()
-    checkpoints = {source: train(source, args) for source in args.sources}
+    checkpoints = {source: args.runs / f"without-{source}.pt" for source in args.sources}
     data = ValidationSet(args.data, manifest["spoof"]["networks"])
     everything = load(args.data, "all")
     found, lines = {}, []

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 
 from ..detector.predict import open_session
 from ..export import MODELS, read_manifest
@@ -118,7 +119,7 @@ class TeacherScores:
             return [None] * 5
         logits = self._teachers.logits(read(presentation), presentation.box)
         single = sigmoid(logits)
-        return [float(p) for p in (*single, single[:2].mean(), combine(logits))]
+        return [float(p) for p in (*single, single[:2].mean(), combine(torch.from_numpy(logits)))]
 
 
 def load_binding(library: Path) -> Any:

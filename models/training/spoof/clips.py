@@ -1,6 +1,6 @@
 """Endless training samples: a face with its surroundings, filmed by a random camera, cut twice.
 
-One *clip* is photographed anew (camera.py), shown to the teachers once and then cut ``CUTS`` times
+One *clip* is photographed anew (camera.py), prepared for the teachers once and then cut ``CUTS`` times
 with jittered boxes, so that the networks learn not to depend on where exactly the box lies.
 """
 
@@ -17,11 +17,11 @@ import numpy as np
 from .. import dataset
 from ..geometry import clip_box, crop_rect, cut
 from .camera import Camera
-from .teachers import Teachers, combine, standardise
+from .teachers import views
 
 SIZE = 128
 CROPS = {"tight": ("square", 1.5), "context": ("box", 3.2)}
-CUTS = 3
+CUTS = 2
 PRINT, REPLAY, UNKNOWN = 0, 1, -1
 SPECIES = {"print": PRINT, "screen": REPLAY, "replay": REPLAY, "spoof": UNKNOWN}
 
@@ -54,9 +54,11 @@ class Source:
     trust: float
     clips: tuple[tuple[np.ndarray, np.ndarray], ...]  # image, box
     share: float
+    origins: tuple[str, ...]  # of each clip, the source that its person comes from
 
 
-def _wide_clip(image: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def wide_clip(image: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The image within 4.6 times the face box, and the box in it."""
     x, y, w, h = crop_rect(box, image.shape[1], image.shape[0], "box", 4.6)
     x0, y0 = int(x), int(y)
     clip = np.ascontiguousarray(image[y0 : int(y + h + 1), x0 : int(x + w + 1)])
@@ -76,20 +78,20 @@ def _trust(record: dataset.Record) -> float:
     return SOURCE_TRUST.get(record.source, general)
 
 
-def real_sources(root: str | Path, leave_out: tuple[str, ...] = ()) -> list[Source]:
-    """Sources of the training split; ``leave_out`` names sources to keep away from training."""
+def real_sources(root: str | Path) -> list[Source]:
+    """Sources of the training split."""
     groups: dict[tuple[str, bool], list[dataset.Record]] = {}
     for record in dataset.load(root, split="train"):
         label = _label(record)
-        if label is None or not is_usable(record) or record.source in leave_out:
+        if label is None or not is_usable(record):
             continue
         groups.setdefault((record.source, label == "live"), []).append(record)
     sources = []
     for (name, live), records in sorted(groups.items()):
         share = (BONA_FIDE_SHARE if live else ATTACK_SHARE).get(name, 8)
-        clips = [_wide_clip(dataset.read_image(Path(root) / r.path), r.largest.box) for r in records]
+        clips = [wide_clip(dataset.read_image(Path(root) / r.path), r.largest.box) for r in records]
         species = tuple(SPECIES.get(r.label, UNKNOWN) for r in records)
-        sources.append(Source(name, live, species, _trust(records[0]), tuple(clips), share))
+        sources.append(Source(name, live, species, _trust(records[0]), tuple(clips), share, (name,) * len(clips)))
     return sources
 
 
@@ -103,52 +105,48 @@ def simulated_source(folder: str | Path) -> Source:
         clips.append((data[item["offset"] : end].reshape(item["shape"]), np.float32(item["box"])))
     species = tuple(SPECIES[item["species"]] for item in index)
     trust, share = LABEL_TRUST["simulated"], ATTACK_SHARE["simulated"]
-    return Source("simulated", False, species, trust, tuple(clips), share)
+    origins = tuple(item["origin"] for item in index)
+    return Source("simulated", False, species, trust, tuple(clips), share, origins)
 
 
 @dataclass
-class Sample:
-    crops: dict[str, np.ndarray]  # uint8 RGB SIZE x SIZE, one per network
-    target: float  # P(live) to learn
-    taught: np.ndarray  # standardised logit of each teacher, float32; not a number where none was asked
+class Clip:
+    """One photographed face: what the networks see of it, cut several times, and what is known."""
+
+    crops: dict[str, np.ndarray]  # uint8 RGB CUTS x SIZE x SIZE, one per network
+    shown: list[np.ndarray]  # what each teacher sees, uint8 RGB; empty where none is asked
+    trust: float  # how far the label, not the teachers, decides the target
     live: bool
     species: int
-    source: int
+    origin: str
 
 
 class Stream:
-    """Samples of balanced classes for one worker process."""
+    """Clips of balanced classes for one worker process."""
 
-    def __init__(self, sources: list[Source], teachers: str | Path | None, seed: int):
+    def __init__(self, sources: list[Source], for_teachers: bool, seed: int):
         self._rng = np.random.default_rng(seed)
         self._sources, self._camera = sources, Camera(self._rng)
-        self._teachers = Teachers(teachers) if teachers else None
+        self._for_teachers = for_teachers
         self._odds = []
         for live in (False, True):
             shares = np.float64([s.share if s.live == live else 0 for s in sources])
             self._odds.append(shares / shares.sum())
 
-    def __iter__(self) -> Iterator[list[Sample]]:
+    def __iter__(self) -> Iterator[Clip]:
         while True:
-            yield self._clip_samples()
+            yield self._clip()
 
-    def _clip_samples(self) -> list[Sample]:
+    def _clip(self) -> Clip:
         live = int(self._rng.integers(2))
-        number = int(self._rng.choice(len(self._sources), p=self._odds[live]))
-        source = self._sources[number]
+        source = self._sources[int(self._rng.choice(len(self._sources), p=self._odds[live]))]
         pick = int(self._rng.integers(len(source.clips)))
         image, box = self._distance(*self._truncate(*source.clips[pick]))
         image = self._camera.shoot(image)
-        target, taught = self._target(source, image, box)
-        species = source.species[pick]
-        return [Sample(self._cuts(image, box), target, taught, source.live, species, number) for _ in range(CUTS)]
-
-    def _target(self, source: Source, image: np.ndarray, box: np.ndarray) -> tuple[float, np.ndarray]:
-        if self._teachers is None:
-            return float(source.live), np.full(3, np.nan, np.float32)
-        logits = self._teachers.logits(image, box)
-        target = source.trust * source.live + (1 - source.trust) * float(combine(logits))
-        return target, standardise(logits)
+        cuts = [self._cuts(image, box) for _ in range(CUTS)]
+        crops = {name: np.stack([cut[name] for cut in cuts]) for name in CROPS}
+        shown = views(image, box) if self._for_teachers else []
+        return Clip(crops, shown, source.trust, source.live, source.species[pick], source.origins[pick])
 
     def _truncate(self, image: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Often cut surroundings away, so that how much is visible never tells the class."""

@@ -1,7 +1,7 @@
 """Renders simulated attacks once, for training to draw from: ``python -m training.spoof.render``.
 
 Writes ``frames.bin`` (uint8 RGB clips, one after another) and ``index.json`` (offset, shape, face
-box, species) into the output folder. Clips reach 4.4 times the face box, where the frame does.
+box, species, source of the person) into the output folder. Clips reach 4.4 times the face box, where the frame does.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class _Renderer:
         pool = self._rooms if chance < 0.75 else self._scenes
         return self._read(pool[rng.integers(len(pool))])
 
-    def __call__(self, number: int) -> tuple[np.ndarray, list[float], str]:
+    def __call__(self, number: int) -> tuple[np.ndarray, list[float], str, str]:
         rng = np.random.default_rng((self._seed, number))
         pool = self._web if not self._camera or rng.random() < 0.75 else self._camera
         record = pool[rng.integers(len(pool))]
@@ -55,7 +55,7 @@ class _Renderer:
         frame, box = recapture.render(rng, self._read(record), record.largest.box, self._scene(rng), species)
         x, y, w, h = crop_rect(box, frame.shape[1], frame.shape[0], "box", REACH)
         x0, y0, x1, y1 = int(x), int(y), int(x + w), int(y + h)
-        return frame[y0:y1, x0:x1], [float(v) for v in box - np.float32([x0, y0, 0, 0])], species
+        return frame[y0:y1, x0:x1], [float(v) for v in box - np.float32([x0, y0, 0, 0])], species, record.source
 
 
 def main() -> None:
@@ -71,9 +71,9 @@ def main() -> None:
     index, offset = [], 0
     with open(out / "frames.bin", "wb") as frames, Pool(args.workers) as pool:
         rendered = pool.imap(_Renderer(args.data, args.seed), range(args.count), chunksize=16)
-        for number, (clip, box, species) in enumerate(rendered):
+        for number, (clip, box, species, origin) in enumerate(rendered):
             frames.write(np.ascontiguousarray(clip).tobytes())
-            index.append({"offset": offset, "shape": list(clip.shape), "box": box, "species": species})
+            index.append({"offset": offset, "shape": list(clip.shape), "box": box, "species": species, "origin": origin})
             offset += clip.size
             if (number + 1) % 500 == 0:
                 print(f"rendered {number + 1} of {args.count}", flush=True)

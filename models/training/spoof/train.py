@@ -2,15 +2,20 @@
 
 The two networks see the same clips through different crops; each learns from the labels and from
 the teachers' answers (knowledge distillation, online: the teachers judge the very clip that the
-networks see). A run that was interrupted goes on from its last checkpoint.
+networks see). Further pairs, each of which sees nothing of one source, learn from the same clips at
+the same time (``--leave-out``): they say what an unseen source costs. A run that was interrupted
+goes on from its last checkpoints.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from torch import nn
@@ -18,37 +23,57 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from ..export import read_manifest
-from ..geometry import to_input
-from .clips import CROPS, Sample, Source, Stream, real_sources, simulated_source
+from .clips import CROPS, CUTS, Clip, Source, Stream, real_sources, simulated_source
 from .evaluate import ValidationSet, summary_line
 from .network import LivenessNet
+from .teachers import combine, standardise, teachers_on
 
 RUNS = Path(__file__).resolve().parents[1] / "runs" / "spoof"
-SPECIES_WEIGHT, IMITATION_WEIGHT = 0.2, 0.5
+SPECIES_WEIGHT, IMITATION_WEIGHT = 0.2, 1.0
 EMA_DECAY = 0.9985
+WARM_UP = 200
+
+Batch = dict[str, torch.Tensor]
 
 
-class Batch(dict):
-    """Arrays of samples: one uint8 NHWC array per network, and target, taught, live, species, source."""
-
-
-def collate(clips: list[list[Sample]]) -> Batch:
-    samples = [sample for clip in clips for sample in clip]
-    batch = Batch({name: np.stack([s.crops[name] for s in samples]) for name in CROPS})
-    batch["target"] = np.float32([s.target for s in samples])
-    batch["taught"] = np.stack([s.taught for s in samples])
-    for name in ("live", "species", "source"):
-        batch[name] = np.int64([getattr(s, name) for s in samples])
+def collate(clips: list[Clip], names: tuple[str, ...]) -> Batch:
+    """Tensors of the clips; ``names`` are the sources that ``origin`` counts."""
+    batch = {name: torch.from_numpy(np.concatenate([c.crops[name] for c in clips])) for name in CROPS}
+    for number in range(len(clips[0].shown)):
+        batch[f"shown{number}"] = torch.from_numpy(np.stack([c.shown[number] for c in clips]))
+    batch["trust"] = torch.tensor([c.trust for c in clips])
+    batch["live"] = torch.tensor([float(c.live) for c in clips])
+    batch["species"] = torch.tensor([c.species for c in clips])
+    batch["origin"] = torch.tensor([names.index(c.origin) for c in clips])
     return batch
 
 
-class _Clips(IterableDataset):
-    def __init__(self, sources: list[Source], teachers: str | None, seed: int):
-        self._sources, self._teachers, self._seed = sources, teachers, seed
+def taught_samples(batch: Batch, teachers, device: str) -> Batch:
+    """Samples on the device, CUTS of each clip, with their targets: label and teachers mixed."""
+    origin = batch.pop("origin")  # stays in main memory: what to leave out is decided there, without waiting for the device
+    batch = {name: value.to(device, non_blocking=True) for name, value in batch.items()}
+    shown = [batch.pop(name) for name in sorted(batch) if name.startswith("shown")]
+    samples = {name: batch[name] for name in CROPS}
+    trust, target = batch["trust"], batch["live"]
+    if shown:
+        logits = teachers.answers(shown)
+        target = trust * target + (1 - trust) * combine(logits)
+        taught = standardise(logits)
+    else:
+        taught = torch.full((len(target), 3), torch.nan, device=device)
+    of_clips = {"target": target, "taught": taught, "live": batch["live"], "species": batch["species"], "origin": origin}
+    return samples | {name: value.repeat_interleave(CUTS, 0) for name, value in of_clips.items()}
 
-    def __iter__(self):
+
+class _Clips(IterableDataset):
+    def __init__(self, sources: list[Source], for_teachers: bool, seed: int):
+        self._sources, self._for_teachers, self._seed = sources, for_teachers, seed
+
+    def __iter__(self) -> Iterator[Clip]:
         worker = get_worker_info()
-        return iter(Stream(self._sources, self._teachers, self._seed * 1000 + (worker.id if worker else 0)))
+        torch.set_num_threads(1)
+        cv2.setNumThreads(1)
+        return iter(Stream(self._sources, self._for_teachers, self._seed * 1000 + (worker.id if worker else 0)))
 
 
 class ShufflePool:
@@ -58,100 +83,142 @@ class ShufflePool:
     """
 
     def __init__(self, size: int, seed: int, uses: int = 1):
-        self._rng, self._size, self._uses, self._store = np.random.default_rng(seed), size, uses, None
+        self._rng, self._size, self._uses, self._store = torch.Generator().manual_seed(seed), size, uses, {}
+        self._filled = 0
 
     def exchange(self, batch: Batch) -> list[Batch]:
         """Takes a batch in and gives older ones of the same size out; none while filling up."""
         count = len(batch["target"])
-        if self._store is None:
-            self._store = {k: np.empty((self._size, *v.shape[1:]), v.dtype) for k, v in batch.items()}
-            self._filled = 0
+        if not self._store:
+            self._store = {k: v.new_empty((self._size, *v.shape[1:])) for k, v in batch.items()}
         if self._filled + count <= self._size:
             for key, value in batch.items():
                 self._store[key][self._filled : self._filled + count] = value
             self._filled += count
             return []
-        slots = self._rng.choice(self._filled, (self._uses, count), replace=False)
-        out = [Batch({key: value[chosen].copy() for key, value in self._store.items()}) for chosen in slots]
+        slots = torch.randperm(self._filled, generator=self._rng)[: self._uses * count].split(count)
+        out = [{key: value[chosen.to(value.device)] for key, value in self._store.items()} for chosen in slots]
         for key, value in batch.items():
-            self._store[key][slots[0]] = value
+            self._store[key][slots[0].to(value.device)] = value
         return out
 
 
 def loss_of(logits: torch.Tensor, target: torch.Tensor, live: torch.Tensor, species: torch.Tensor) -> torch.Tensor:
     """Cross-entropy to the (soft) target, and to the species where it is an attack of a known one."""
     loss = F.binary_cross_entropy_with_logits(logits[:, 0], target)
-    known = (species >= 0) & (live == 0)
-    if known.any():
-        loss = loss + SPECIES_WEIGHT * F.cross_entropy(logits[known, 1:], species[known])
-    return loss
+    known = ((species >= 0) & (live == 0)).float()
+    each = F.cross_entropy(logits[:, 1:], species.clamp(min=0), reduction="none")
+    return loss + SPECIES_WEIGHT * (each * known).sum() / known.sum().clamp(min=1)
 
 
 def imitation_loss(answers: torch.Tensor, taught: torch.Tensor) -> torch.Tensor:
     """How far the answers are from those of the teachers; zero where no teacher was asked."""
     known = ~taught.isnan()
-    if not known.any():
-        return answers.sum() * 0
-    return F.smooth_l1_loss(answers[known], taught[known].clamp(-2.5, 2.5))
+    each = F.smooth_l1_loss(answers, taught.clamp(-2.5, 2.5).nan_to_num(), reduction="none")
+    return (each * known).sum() / known.sum().clamp(min=1)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a pair of networks is trained."""
+
+    rate: float = 2e-3
+    seed: int = 1
+    device: str = "cpu"
+    bfloat16: bool = False
+    blocks: tuple[int, int, int] = (1, 1, 1)
+    left_out: int | None = None  # number of the source whose samples it never sees
+
+
+def new_pair(blocks: tuple[int, int, int]) -> nn.ModuleDict:
+    return nn.ModuleDict({name: LivenessNet(blocks) for name in CROPS})
+
+
+@dataclass
+class Progress:
+    """Mean losses since they were last asked for, kept on the device: reading them waits for it."""
+
+    sums: dict[str, torch.Tensor] = field(default_factory=dict)
+    count: int = 0
+
+    def add(self, losses: dict[str, torch.Tensor]) -> None:
+        self.sums = {name: self.sums.get(name, 0) + loss for name, loss in losses.items()}
+        self.count += 1
+
+    def take(self) -> dict[str, float]:
+        means = {name: float(value) / self.count for name, value in self.sums.items()}
+        self.sums, self.count = {}, 0
+        return means
 
 
 class Trainer:
     """Both networks, their moving averages and one optimiser; the rate falls with the progress."""
 
-    def __init__(self, rate: float, seed: int, bfloat16: bool = False):
-        torch.manual_seed(seed)
-        self.nets = nn.ModuleDict({name: LivenessNet() for name in CROPS}).to(memory_format=torch.channels_last)
-        self.average = nn.ModuleDict({name: LivenessNet() for name in CROPS}).to(memory_format=torch.channels_last)
+    def __init__(self, plan: Plan):
+        torch.manual_seed(plan.seed)
+        self.plan, self.step, self.progress = plan, 0, Progress()
+        self.nets = new_pair(plan.blocks).to(plan.device, memory_format=torch.channels_last)
+        self.average = new_pair(plan.blocks).to(plan.device, memory_format=torch.channels_last)
         self.average.load_state_dict(self.nets.state_dict())
         self.average.eval()
-        self.optimizer = torch.optim.AdamW(self.nets.parameters(), lr=rate, weight_decay=0.02)
-        self.rate, self.step, self.bfloat16 = rate, 0, bfloat16
+        fused = plan.device == "cuda"
+        self.optimizer = torch.optim.AdamW(self.nets.parameters(), lr=plan.rate, weight_decay=0.02, fused=fused)
+        self._kept = [v for v in self.average.state_dict().values() if v.dtype.is_floating_point]
+        self._new = [v for v in self.nets.state_dict().values() if v.dtype.is_floating_point]
 
     def _rate(self, progress: float) -> float:
-        warm = min(1.0, (self.step + 1) / 200)
-        return float(self.rate * warm * (0.505 + 0.5 * np.cos(np.pi * min(1.0, progress))))
+        warm = min(1.0, (self.step + 1) / WARM_UP)
+        return float(self.plan.rate * warm * (0.505 + 0.5 * np.cos(np.pi * min(1.0, progress))))
 
-    def train_batch(self, batch: Batch, progress: float) -> dict[str, float]:
+    def _permitted(self, batch: Batch) -> Batch:
+        if self.plan.left_out is None:
+            return batch
+        keep = (batch["origin"] != self.plan.left_out).nonzero().flatten()
+        return {name: value[keep.to(value.device)] for name, value in batch.items()}
+
+    def train_batch(self, batch: Batch, progress: float) -> dict[str, torch.Tensor]:
         """One step; ``progress`` is the share of the whole training that is done, 0..1."""
+        batch, losses = self._permitted(batch), {}
         self.nets.train()
         for group in self.optimizer.param_groups:
             group["lr"] = self._rate(progress)
-        target, live = torch.from_numpy(batch["target"]), torch.from_numpy(batch["live"])
-        taught = torch.from_numpy(batch["taught"])
-        species, losses = torch.from_numpy(batch["species"]), {}
         self.optimizer.zero_grad(set_to_none=True)
         for name, net in self.nets.items():
-            x = torch.from_numpy(to_input(batch[name])).to(memory_format=torch.channels_last)
-            with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
+            x = batch[name].permute(0, 3, 1, 2).to(memory_format=torch.channels_last).float() / 127.5 - 1
+            with torch.autocast(self.plan.device, torch.bfloat16, enabled=self.plan.bfloat16):
                 features = net.embed(x)
             features = features.float()
-            loss = loss_of(net.head(features), target, live, species)
-            loss = loss + IMITATION_WEIGHT * imitation_loss(net.imitation(features), taught)
+            loss = loss_of(net.head(features), batch["target"], batch["live"], batch["species"])
+            loss = loss + IMITATION_WEIGHT * imitation_loss(net.imitation(features), batch["taught"])
             loss.backward()
-            losses[name] = float(loss.detach())
+            losses[name] = loss.detach()
         nn.utils.clip_grad_norm_(self.nets.parameters(), 5.0)
         self.optimizer.step()
         self._update_average()
         self.step += 1
+        self.progress.add(losses)
         return losses
 
     @torch.no_grad()
     def _update_average(self) -> None:
         decay = min(EMA_DECAY, (1 + self.step) / (10 + self.step))
-        for kept, new in zip(self.average.state_dict().values(), self.nets.state_dict().values()):
-            if kept.dtype.is_floating_point:
-                kept.lerp_(new, 1 - decay)
-            else:
-                kept.copy_(new)
+        torch._foreach_lerp_(self._kept, self._new, 1 - decay)
 
     def save(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
         state = {"nets": self.nets.state_dict(), "average": self.average.state_dict()}
-        state |= {"optimizer": self.optimizer.state_dict(), "step": self.step}
+        state |= {"optimizer": self.optimizer.state_dict(), "step": self.step, "blocks": self.plan.blocks}
         torch.save(state, path.with_suffix(".tmp"))
         path.with_suffix(".tmp").replace(path)
 
+    def save_average(self, path: Path) -> None:
+        """What ``load_average`` reads and nothing else: a twelfth of a checkpoint."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        state = {k: v.half() if v.dtype.is_floating_point else v for k, v in self.average.state_dict().items()}
+        torch.save({"average": state, "step": self.step, "blocks": self.plan.blocks}, path)
+
     def resume(self, path: Path) -> None:
-        state = torch.load(path, weights_only=True)
+        state = torch.load(path, map_location=self.plan.device, weights_only=True)
         self.nets.load_state_dict(state["nets"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -159,10 +226,17 @@ class Trainer:
 
 
 def load_average(path: Path) -> nn.ModuleDict:
-    """The averaged networks of a checkpoint, ready to evaluate or export."""
-    nets = nn.ModuleDict({name: LivenessNet() for name in CROPS})
-    nets.load_state_dict(torch.load(path, weights_only=True)["average"])
+    """The averaged networks of a checkpoint, ready to evaluate or export: imitation folded into the live logit."""
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    nets = new_pair(state["blocks"])
+    nets.load_state_dict(state["average"])
+    for net in nets.values():
+        net.fold_imitation()
     return nets.eval()
+
+
+def _blocks(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(","))
 
 
 def _arguments() -> argparse.Namespace:
@@ -170,53 +244,86 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--data", required=True, help="folder with labels.csv")
     parser.add_argument("--teachers", help="folder with the teachers; without it labels alone decide")
     parser.add_argument("--recapture", help="folder that training.spoof.render wrote")
-    parser.add_argument("--out", type=Path, default=RUNS, help="folder for the checkpoint")
+    parser.add_argument("--out", type=Path, default=RUNS, help="folder for the checkpoints, one folder a pair")
     parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--minutes", type=float, default=float("inf"), help="end sooner, rate lowered in time")
-    parser.add_argument("--clips", type=int, default=32, help="clips per batch, each cut three times")
+    parser.add_argument("--clips", type=int, default=48, help="clips per batch, each cut twice")
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--pool", type=int, default=4800, help="samples in the shuffle pool")
     parser.add_argument("--uses", type=int, default=2, help="how often each sample is learned from")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--bfloat16", action="store_true", help="convolve in bfloat16: twice as fast on CPUs with AMX")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--leave-out", nargs="*", default=[], help="sources to keep away from training")
+    parser.add_argument("--blocks", type=_blocks, nargs="+", default=[(1, 1, 1)], help="a pair for each, as 1,2,2")
+    parser.add_argument("--leave-out", nargs="*", default=[], help="a further pair for each of these sources")
+    parser.add_argument("--sparing", type=int, default=1, help="further pairs learn from every so many-th batch")
     parser.add_argument("--report", type=int, default=50, help="steps between progress lines")
-    parser.add_argument("--validate", type=int, default=750, help="steps between validations")
+    parser.add_argument("--save", type=int, default=750, help="steps between checkpoints")
+    parser.add_argument("--no-validation", action="store_true", help="DATA has no val split")
     return parser.parse_args()
+
+
+def trainers_of(args: argparse.Namespace, names: tuple[str, ...]) -> dict[str, Trainer]:
+    """A trainer for each pair of networks, by the name of its folder; resumed where it was begun."""
+    general = {"rate": args.rate, "seed": args.seed, "device": args.device, "bfloat16": args.bfloat16}
+    plans = {f"blocks-{''.join(map(str, blocks))}": Plan(blocks=blocks, **general) for blocks in args.blocks}
+    for source in args.leave_out:
+        plans[f"without-{source}"] = Plan(blocks=args.blocks[-1], left_out=names.index(source), **general)
+    trainers = {name: Trainer(plan) for name, plan in plans.items()}
+    for name, trainer in trainers.items():
+        checkpoint = args.out / name / "checkpoint.pt"
+        if checkpoint.exists():
+            trainer.resume(checkpoint)
+            print(f"{name}: resumed at step {trainer.step}", flush=True)
+    return trainers
 
 
 def main() -> None:
     args = _arguments()
-    args.out.mkdir(parents=True, exist_ok=True)
-    trainer, checkpoint = Trainer(args.rate, args.seed, args.bfloat16), args.out / "checkpoint.pt"
-    if checkpoint.exists():
-        trainer.resume(checkpoint)
-        print(f"resumed at step {trainer.step}", flush=True)
-    sources = real_sources(args.data, tuple(args.leave_out))
+    sources = real_sources(args.data)
     if args.recapture:
         sources.append(simulated_source(args.recapture))
     for source in sources:
         print(f"{source.name:16} {'bona fide' if source.live else 'attack':9} {len(source.clips):6} clips", flush=True)
-    validation = ValidationSet(args.data, read_manifest()["spoof"]["networks"])
+    names = tuple(sorted({origin for source in sources for origin in source.origins}))
+    trainers = trainers_of(args, names)
+    first = next(iter(trainers.values()))
+    validation = ValidationSet(args.data, read_manifest()["spoof"]["networks"]) if not args.no_validation else None
+    teachers = teachers_on(args.device, args.teachers) if args.teachers else None
     # Clips after an interruption are new ones, not those that were seen before it.
-    stream = _Clips(sources, args.teachers, args.seed + trainer.step)
-    loader = DataLoader(stream, args.clips, collate_fn=collate, num_workers=args.workers, prefetch_factor=4)
-    pool, started, first = ShufflePool(args.pool, args.seed, args.uses), time.time(), trainer.step
-    for batch in (old for fresh in loader for old in pool.exchange(fresh)):
-        progress = max(trainer.step / args.steps, (time.time() - started) / (args.minutes * 60))
-        losses = trainer.train_batch(batch, progress)
-        done = trainer.step >= args.steps or progress >= 1
-        if trainer.step % args.report == 0:
-            pace = (time.time() - started) / (trainer.step - first)
-            left = min(pace * (args.steps - trainer.step) / 60, args.minutes - (time.time() - started) / 60)
-            text = " ".join(f"{name} {value:.4f}" for name, value in losses.items())
-            print(f"step {trainer.step}/{args.steps} loss {text} | {pace:.2f} s/step, {left:.0f} min left", flush=True)
-        if trainer.step % args.validate == 0 or done:
-            trainer.save(checkpoint)
-            print(summary_line(validation, trainer.average), flush=True)
+    stream = _Clips(sources, bool(teachers), args.seed + first.step)
+    loader = DataLoader(
+        stream, args.clips, collate_fn=lambda clips: collate(clips, names), num_workers=args.workers,
+        prefetch_factor=4 if args.workers else None, pin_memory=args.device == "cuda",
+    )  # fmt: skip
+    pool, started, begun = ShufflePool(args.pool, args.seed, args.uses), time.time(), first.step
+    for batch in (old for fresh in loader for old in pool.exchange(taught_samples(fresh, teachers, args.device))):
+        progress = max(first.step / args.steps, (time.time() - started) / (args.minutes * 60))
+        for number, (name, trainer) in enumerate(trainers.items()):
+            if not name.startswith("without-") or (first.step + number) % args.sparing == 0:
+                trainer.train_batch(batch, progress)
+        done = first.step >= args.steps or progress >= 1
+        if first.step % args.report == 0 or done:
+            report(trainers, progress, (time.time() - started) / (first.step - begun))
+        if first.step % args.save == 0 or done:
+            save_all(trainers, args.out, validation)
         if done:
             break
+
+
+def report(trainers: dict[str, Trainer], progress: float, pace: float) -> None:
+    for name, trainer in trainers.items():
+        text = " ".join(f"{crop} {value:.4f}" for crop, value in trainer.progress.take().items())
+        print(f"{progress:6.1%} {name} step {trainer.step} loss {text} | {pace:.3f} s/step", flush=True)
+
+
+def save_all(trainers: dict[str, Trainer], out: Path, validation: ValidationSet | None) -> None:
+    for name, trainer in trainers.items():
+        trainer.save(out / name / "checkpoint.pt")
+        trainer.save_average(out / f"{name}.pt")
+        if validation:
+            print(f"{name}: {summary_line(validation, trainer.average)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ from training.spoof import metrics, recapture
 from training.spoof.camera import Camera
 from training.spoof.clips import CROPS, SIZE, Source, Stream
 from training.spoof.fuse import fit
-from training.spoof.soup import main as soup
-from training.spoof.train import ShufflePool, Trainer, collate, imitation_loss, load_average
+from training.spoof.network import IMITATION_SHARE, LivenessNet
+from training.spoof.train import Plan, ShufflePool, Trainer, collate, imitation_loss, load_average, taught_samples
 
 
 def picture(seed: int, height: int = 240, width: int = 200) -> np.ndarray:
@@ -24,12 +24,19 @@ BOX = np.float32([60, 70, 80, 100])
 def sources() -> list[Source]:
     live = tuple((picture(i), BOX) for i in range(4))
     attack = tuple((255 - picture(i) // 2, BOX) for i in range(4, 8))
-    return [Source("a", True, (-1,) * 4, 1.0, live, 1.0), Source("b", False, (0, 1, 0, 1), 1.0, attack, 1.0)]
+    return [
+        Source("a", True, (-1,) * 4, 1.0, live, 1.0, ("a",) * 4),
+        Source("b", False, (0, 1, 0, 1), 1.0, attack, 1.0, ("a", "b", "b", "b")),
+    ]
+
+
+def gathered(clips):
+    return taught_samples(collate(clips, ("a", "b")), None, "cpu")
 
 
 def batches(count: int, seed: int = 3):
-    stream = iter(Stream(sources(), None, seed))
-    return [collate([next(stream) for _ in range(6)]) for _ in range(count)]
+    stream = iter(Stream(sources(), False, seed))
+    return [gathered([next(stream) for _ in range(9)]) for _ in range(count)]
 
 
 @pytest.mark.parametrize("species", ["print", "replay"])
@@ -65,10 +72,10 @@ def test_crops_lie_inside_the_image(kind, scale, box):
 
 
 def test_samples_are_balanced_and_carry_their_label():
-    batch = collate([next(iter(Stream(sources(), None, seed))) for seed in range(40)])
+    batch = gathered([next(iter(Stream(sources(), False, seed))) for seed in range(40)])
     assert 0.25 < batch["live"].mean() < 0.75
-    assert np.array_equal(batch["target"], batch["live"].astype(np.float32))
-    assert set(batch["species"][batch["live"] == 1]) == {-1}
+    assert torch.equal(batch["target"], batch["live"])
+    assert set(batch["species"][batch["live"] == 1].tolist()) == {-1}
 
 
 @pytest.mark.parametrize("uses", [1, 2])
@@ -76,8 +83,8 @@ def test_the_pool_gives_back_what_it_took(uses):
     pool, taken = ShufflePool(36, 1, uses), batches(40)
     given = [batch for x in taken for batch in pool.exchange(x)]
     assert len(given) == 38 * uses and all(len(b["target"]) == 18 for b in given)
-    seen = {crop.tobytes() for b in given for crop in b["tight"]}
-    made = {crop.tobytes() for b in taken for crop in b["tight"]}
+    seen = {crop.numpy().tobytes() for b in given for crop in b["tight"]}
+    made = {crop.numpy().tobytes() for b in taken for crop in b["tight"]}
     assert seen <= made and len(seen) > 0.8 * len(made)
 
 
@@ -92,18 +99,51 @@ def test_imitation_counts_known_answers_only():
 def test_training_lowers_the_loss_and_resumes(tmp_path):
     torch.set_num_threads(1)
     # The rate warms up over 200 steps, of which this test sees the first twenty.
-    trainer, batch = Trainer(4e-2, 1), batches(1)[0]
+    trainer, batch = Trainer(Plan(4e-2, 1, blocks=(1, 1, 1))), batches(1)[0]
     losses = [sum(trainer.train_batch(batch, 0.0).values()) for _ in range(20)]
     assert losses[-1] < 0.6 * losses[0]
     trainer.save(tmp_path / "checkpoint.pt")
-    other = Trainer(3e-3, 2)
+    other = Trainer(Plan(3e-3, 2, blocks=(1, 1, 1)))
     other.resume(tmp_path / "checkpoint.pt")
     assert other.step == 20
     for mine, theirs in zip(trainer.nets.parameters(), other.nets.parameters()):
         assert torch.equal(mine, theirs)
     loaded = load_average(tmp_path / "checkpoint.pt").state_dict()
     assert loaded.keys() == trainer.average.state_dict().keys()
-    assert all(torch.equal(loaded[name], value) for name, value in trainer.average.state_dict().items())
+    kept = {name: value for name, value in trainer.average.state_dict().items() if ".head." not in name}
+    assert all(torch.equal(loaded[name], value) for name, value in kept.items())
+
+
+def test_a_source_that_is_left_out_teaches_nothing():
+    trainer, batch = Trainer(Plan(left_out=0, blocks=(1, 1, 1))), batches(1, seed=5)[0]
+    permitted = trainer._permitted(batch)
+    # Attacks of the other source that show a person of this one are left out with it.
+    assert set(permitted["origin"].tolist()) == {1} and set(permitted["live"].tolist()) == {0.0}
+    assert len(permitted["tight"]) == len(permitted["target"]) == int((batch["origin"] == 1).sum()) > 0
+
+
+def test_teachers_decide_where_the_label_is_not_trusted():
+    class Certain:
+        def answers(self, shown):
+            return torch.full((len(shown[0]), 3), 9.0)
+
+    stream = iter(Stream(sources(), True, 4))
+    clips = [next(stream) for _ in range(6)]
+    for clip in clips:
+        clip.trust = 0.25
+    samples = taught_samples(collate(clips, ("a", "b")), Certain(), "cpu")
+    expected = 0.25 * samples["live"] + 0.75
+    assert torch.allclose(samples["target"], expected, atol=1e-2) and samples["taught"].shape == (12, 3)
+
+
+def test_imitation_is_folded_into_the_live_logit_alone():
+    torch.manual_seed(1)
+    net, x = LivenessNet((1, 1, 1)).eval(), torch.randn(2, 3, 128, 128)
+    with torch.no_grad():
+        before, imitated = net(x), net.imitation(net.embed(x))
+        after = net.fold_imitation()(x)
+    assert torch.allclose(after[:, 0], before[:, 0] + IMITATION_SHARE * imitated.mean(1), atol=1e-5)
+    assert torch.equal(after[:, 1:], before[:, 1:])
 
 
 def test_fusion_finds_the_weights_of_known_data():
@@ -123,15 +163,3 @@ def test_metrics_by_hand():
     assert low == 0 and high == pytest.approx(0.0362, abs=2e-4)
     low, high = metrics.clopper_pearson(5, 50)
     assert (low, high) == (pytest.approx(0.0333, abs=2e-4), pytest.approx(0.2181, abs=2e-4))
-
-
-def test_a_soup_is_the_mean_of_each_networks_own_checkpoints(tmp_path):
-    paths = [tmp_path / "first.pt", tmp_path / "last.pt"]
-    for seed, path in enumerate(paths):
-        Trainer(1e-3, seed).save(path)
-    first, last = (load_average(path).state_dict() for path in paths)
-    soup(["--tight", str(paths[1]), "--context", *map(str, paths), "--out", str(tmp_path / "soup.pt")])
-    mixed = load_average(tmp_path / "soup.pt").state_dict()
-    tight, context = (f"{name}.features.0.weight" for name in ("tight", "context"))
-    assert torch.equal(mixed[tight], last[tight]) and not torch.equal(first[tight], last[tight])
-    assert torch.allclose(mixed[context], (first[context] + last[context]) / 2)

@@ -34,6 +34,7 @@ pub struct Engine {
     detector: Detector,
     mask: MaskClassifier,
     spoof: SpoofDetector,
+    runtime: Box<dyn Runtime>,
     info: EngineInfo,
 }
 
@@ -71,12 +72,13 @@ impl Engine {
         config.validate()?;
         let runtime = runtime(onnxruntime(&config).as_deref())?;
         let models = Models::open(config.models_dir.as_deref())?;
-        let engine = Engine::load(runtime.as_ref(), &models, &config)?;
+        let engine = Engine::load(runtime, &models, &config)?;
         engine.try_out()?;
         Ok(engine)
     }
 
-    fn load(runtime: &dyn Runtime, models: &Models, config: &Config) -> Result<Engine, Error> {
+    fn load(runtime: Box<dyn Runtime>, models: &Models, config: &Config) -> Result<Engine, Error> {
+        let networks = runtime.as_ref();
         Ok(Engine {
             limits: Limits::new(config),
             time_limit: config.time_limit,
@@ -86,10 +88,11 @@ impl Engine {
                 .into(),
             second_face_ratio: config.second_face_ratio,
             strict_quality: config.strict_quality,
-            detector: Detector::load(runtime, models)?,
-            mask: MaskClassifier::load(runtime, models, config.mask_threshold)?,
-            spoof: SpoofDetector::load(runtime, models)?,
-            info: info(runtime, models),
+            detector: Detector::load(networks, models)?,
+            mask: MaskClassifier::load(networks, models, config.mask_threshold)?,
+            spoof: SpoofDetector::load(networks, models)?,
+            info: info(networks, models),
+            runtime,
         })
     }
 
@@ -111,6 +114,7 @@ impl Engine {
     /// mask. Where anything goes wrong inside, or takes longer than the time limit, it is 005, never
     /// a verdict.
     pub fn check(&self, image: Image<'_>) -> Result<Verdict, Error> {
+        let _forget = Forget(self.runtime.as_ref());
         let mut clock = Clock::start();
         let deadline = Deadline::after(self.time_limit);
         let image = decode(image, &self.limits, &deadline)?;
@@ -168,6 +172,15 @@ impl std::fmt::Debug for Engine {
             .field("info", &self.info)
             .field("threshold", &self.threshold)
             .finish_non_exhaustive()
+    }
+}
+
+/// Overwrites what a check leaves in the memory of the networks, however the check ends.
+struct Forget<'a>(&'a dyn Runtime);
+
+impl Drop for Forget<'_> {
+    fn drop(&mut self) {
+        self.0.forget();
     }
 }
 
@@ -296,12 +309,12 @@ mod tests {
     #[test]
     fn no_call_waits_for_another() {
         let meeting = Arc::new(Meeting::default());
-        let runtime = Together {
+        let together = Together {
             runtime: runtime(None).unwrap(),
             meeting: meeting.clone(),
         };
         let models = Models::open(None).unwrap();
-        let engine = Engine::load(&runtime, &models, &Config::default()).unwrap();
+        let engine = Engine::load(Box::new(together), &models, &Config::default()).unwrap();
         let portrait = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/astronaut.png");
         std::thread::scope(|scope| {
             for _ in 0..CALLS {

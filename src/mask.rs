@@ -227,24 +227,26 @@ fn inside(rect: Rect, image: &RgbImage) -> Rect {
 
 /// Bilinear; outside the image its edge pixels go on.
 fn warp(image: &RgbImage, fit: &Similarity, size: u32) -> RgbImage {
-    let (right, bottom) = (f64::from(image.width() - 1), f64::from(image.height() - 1));
+    // Conversions instead of `floor` and `round`, which many processors know by a function only.
+    // They are the same for what is not negative.
+    let [last_x, last_y] = [image.width(), image.height()].map(|side| side as usize - 1);
+    let (right, bottom) = (last_x as f64, last_y as f64);
+    let samples = image.as_raw();
+    let pixel = |x: usize, y: usize| -> [u8; 3] {
+        let at = 3 * (y * (last_x + 1) + x);
+        std::array::from_fn(|channel| samples[at + channel])
+    };
     RgbImage::from_fn(size, size, |x, y| {
         let [sx, sy] = fit.source(f64::from(x), f64::from(y));
         let (sx, sy) = (sx.clamp(0.0, right), sy.clamp(0.0, bottom));
-        let (fx, fy) = (sx.fract(), sy.fract());
-        let pixel = |dx: f64, dy: f64| {
-            image
-                .get_pixel(
-                    (sx.floor() + dx).min(right) as u32,
-                    (sy.floor() + dy).min(bottom) as u32,
-                )
-                .0
-        };
+        let (x, y) = (sx as usize, sy as usize);
+        let (fx, fy) = (sx - x as f64, sy - y as f64);
+        let (next_x, next_y) = ((x + 1).min(last_x), (y + 1).min(last_y));
         let corners = [
-            pixel(0.0, 0.0),
-            pixel(1.0, 0.0),
-            pixel(0.0, 1.0),
-            pixel(1.0, 1.0),
+            pixel(x, y),
+            pixel(next_x, y),
+            pixel(x, next_y),
+            pixel(next_x, next_y),
         ];
         let weights = [
             (1.0 - fx) * (1.0 - fy),
@@ -258,7 +260,7 @@ fn warp(image: &RgbImage, fit: &Similarity, size: u32) -> RgbImage {
                 .zip(weights)
                 .map(|(corner, weight)| f64::from(corner[channel]) * weight)
                 .sum();
-            sum.round() as u8
+            (sum + 0.5) as u8
         }))
     })
 }

@@ -34,6 +34,7 @@ pub struct Engine {
     detector: Detector,
     mask: MaskClassifier,
     spoof: SpoofDetector,
+    runtime: Box<dyn Runtime>,
     info: EngineInfo,
 }
 
@@ -71,12 +72,13 @@ impl Engine {
         config.validate()?;
         let runtime = runtime(onnxruntime(&config).as_deref())?;
         let models = Models::open(config.models_dir.as_deref())?;
-        let engine = Engine::load(runtime.as_ref(), &models, &config)?;
+        let engine = Engine::load(runtime, &models, &config)?;
         engine.try_out()?;
         Ok(engine)
     }
 
-    fn load(runtime: &dyn Runtime, models: &Models, config: &Config) -> Result<Engine, Error> {
+    fn load(runtime: Box<dyn Runtime>, models: &Models, config: &Config) -> Result<Engine, Error> {
+        let networks = runtime.as_ref();
         Ok(Engine {
             limits: Limits::new(config),
             time_limit: config.time_limit,
@@ -86,10 +88,11 @@ impl Engine {
                 .into(),
             second_face_ratio: config.second_face_ratio,
             strict_quality: config.strict_quality,
-            detector: Detector::load(runtime, models)?,
-            mask: MaskClassifier::load(runtime, models, config.mask_threshold)?,
-            spoof: SpoofDetector::load(runtime, models)?,
-            info: info(runtime, models),
+            detector: Detector::load(networks, models)?,
+            mask: MaskClassifier::load(networks, models, config.mask_threshold)?,
+            spoof: SpoofDetector::load(networks, models)?,
+            info: info(networks, models),
+            runtime,
         })
     }
 
@@ -111,6 +114,7 @@ impl Engine {
     /// mask. Where anything goes wrong inside, or takes longer than the time limit, it is 005, never
     /// a verdict.
     pub fn check(&self, image: Image<'_>) -> Result<Verdict, Error> {
+        let _forget = Forget(self.runtime.as_ref());
         let mut clock = Clock::start();
         let deadline = Deadline::after(self.time_limit);
         let image = decode(image, &self.limits, &deadline)?;
@@ -171,6 +175,15 @@ impl std::fmt::Debug for Engine {
     }
 }
 
+/// Overwrites what a check leaves in the memory of the networks, however the check ends.
+struct Forget<'a>(&'a dyn Runtime);
+
+impl Drop for Forget<'_> {
+    fn drop(&mut self) {
+        self.0.forget();
+    }
+}
+
 /// The configured path, or that of the environment; an empty variable counts as unset.
 fn onnxruntime(config: &Config) -> Option<PathBuf> {
     let variable = || {
@@ -212,6 +225,7 @@ impl Clock {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::{Arc, Condvar, Mutex};
 
     use super::*;
@@ -231,6 +245,8 @@ mod tests {
         /// Calls that wait, and how often all have met.
         state: Mutex<(usize, usize)>,
         met: Condvar,
+        /// How often the inference engine was told to forget.
+        forgotten: AtomicUsize,
     }
 
     impl Meeting {
@@ -276,6 +292,10 @@ mod tests {
                 meeting: self.meeting.clone(),
             }))
         }
+
+        fn forget(&self) {
+            self.meeting.forgotten.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     impl Session for SessionTogether {
@@ -296,12 +316,12 @@ mod tests {
     #[test]
     fn no_call_waits_for_another() {
         let meeting = Arc::new(Meeting::default());
-        let runtime = Together {
+        let together = Together {
             runtime: runtime(None).unwrap(),
             meeting: meeting.clone(),
         };
         let models = Models::open(None).unwrap();
-        let engine = Engine::load(&runtime, &models, &Config::default()).unwrap();
+        let engine = Engine::load(Box::new(together), &models, &Config::default()).unwrap();
         let portrait = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/astronaut.png");
         std::thread::scope(|scope| {
             for _ in 0..CALLS {
@@ -313,5 +333,9 @@ mod tests {
             meeting.state.lock().unwrap().1,
             2 + models.manifest.spoof.networks.len()
         );
+        // However a check ends, it leaves nothing behind.
+        assert!(engine.check(Image::Encoded(b"no image")).is_err());
+        let forgotten = meeting.forgotten.load(Ordering::Relaxed);
+        assert_eq!(forgotten, CALLS + 1);
     }
 }

@@ -54,16 +54,30 @@ pub(crate) fn resize(
     RgbImage::from_raw(width, height, target.into_vec()).ok_or_else(|| fault(&"wrong size"))
 }
 
+/// Each sample as -1..1.
+static UNIT: [f32; 256] = {
+    let mut values = [0.0; 256];
+    let mut sample = 0;
+    while sample < values.len() {
+        values[sample] = sample as f32 / 127.5 - 1.0;
+        sample += 1;
+    }
+    values
+};
+
 /// Writes an image into the top left corner of a red, a green and a blue plane, as -1..1.
 pub(crate) fn fill(planes: &mut [f32], width: usize, image: &RgbImage) {
     let plane = planes.len() / 3;
     let (red, rest) = planes.split_at_mut(plane);
     let (green, blue) = rest.split_at_mut(plane);
-    for (y, row) in image.rows().enumerate() {
-        for (x, pixel) in row.enumerate() {
-            let at = y * width + x;
-            let [r, g, b] = pixel.0.map(|value| f32::from(value) / 127.5 - 1.0);
-            (red[at], green[at], blue[at]) = (r, g, b);
+    let rows = image.as_raw().chunks_exact(3 * image.width() as usize);
+    let red = red.chunks_exact_mut(width);
+    let green = green.chunks_exact_mut(width);
+    let blue = blue.chunks_exact_mut(width);
+    for (((row, red), green), blue) in rows.zip(red).zip(green).zip(blue) {
+        let pixels = row.as_chunks::<3>().0.iter();
+        for (((pixel, red), green), blue) in pixels.zip(red).zip(green).zip(blue) {
+            [*red, *green, *blue] = pixel.map(|sample| UNIT[usize::from(sample)]);
         }
     }
 }

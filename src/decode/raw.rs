@@ -1,9 +1,10 @@
 //! Pixels that are decoded already.
 
+use image::RgbImage;
 use image::metadata::Orientation;
-use image::{Rgb, RgbImage};
 
 use super::encoded::on_white;
+use super::yuv::{ChromaRow, Converter};
 use super::{Limits, turn};
 use crate::error::Error;
 use crate::memory;
@@ -101,19 +102,32 @@ impl Layout {
     }
 
     fn read(&self, pixels: &Pixels<'_>) -> RgbImage {
+        let row = 3 * self.width;
+        if pixels.format == PixelFormat::Rgb
+            && self.stride == row
+            && let samples = &pixels.data[..row * pixels.height as usize]
+            && let Some(image) = RgbImage::from_raw(pixels.width, pixels.height, samples.to_vec())
+        {
+            return image;
+        }
         let mut image = RgbImage::new(pixels.width, pixels.height);
-        for (y, row) in image.rows_mut().enumerate() {
-            let from = &pixels.data[y * self.stride..];
-            match (pixels.format, self.chroma) {
-                (PixelFormat::Nv12 | PixelFormat::Nv21 | PixelFormat::I420, Some(chroma)) => {
-                    let [u, v] = [chroma.u, chroma.v]
-                        .map(|plane| &pixels.data[plane + y / 2 * chroma.stride..]);
-                    for (x, to) in row.enumerate() {
-                        let at = x / 2 * chroma.step;
-                        *to = yuv(from[x], u[at], v[at]);
+        let rows = image.chunks_exact_mut(row).enumerate();
+        match self.chroma {
+            Some(chroma) => {
+                let mut converter = Converter::new(self.width);
+                for (y, to) in rows {
+                    if y % 2 == 0 {
+                        converter.chroma(chroma.row(pixels, y / 2));
                     }
+                    let luma = &pixels.data[y * self.stride..][..self.width];
+                    converter.convert(luma, to);
                 }
-                (format, _) => packed(format, &from[..self.width * bytes_per_pixel(format)], row),
+            }
+            None => {
+                let length = self.width * bytes_per_pixel(pixels.format);
+                for (y, to) in rows {
+                    packed(pixels.format, &pixels.data[y * self.stride..][..length], to);
+                }
             }
         }
         image
@@ -144,6 +158,20 @@ impl Chroma {
             },
         })
     }
+
+    /// A row of samples of an image whose layout was checked.
+    fn row<'a>(&self, pixels: &Pixels<'a>, row: usize) -> ChromaRow<'a> {
+        let samples = (pixels.width as usize).div_ceil(2) * self.step;
+        let from = |plane: usize| &pixels.data[plane + row * self.stride..][..samples];
+        match pixels.format {
+            PixelFormat::Nv21 => ChromaRow::VuPairs(from(self.v)),
+            PixelFormat::Nv12 => ChromaRow::UvPairs(from(self.u)),
+            _ => ChromaRow::Planes {
+                u: from(self.u),
+                v: from(self.v),
+            },
+        }
+    }
 }
 
 /// Bytes per pixel of the first plane.
@@ -155,28 +183,32 @@ fn bytes_per_pixel(format: PixelFormat) -> usize {
     }
 }
 
-fn packed<'a>(format: PixelFormat, from: &[u8], to: impl Iterator<Item = &'a mut Rgb<u8>>) {
-    for (to, from) in to.zip(from.chunks_exact(bytes_per_pixel(format))) {
-        to.0 = match (format, from) {
-            (PixelFormat::Rgb, [r, g, b]) | (PixelFormat::Bgr, [b, g, r]) => [*r, *g, *b],
-            (PixelFormat::Rgba, [r, g, b, a]) | (PixelFormat::Bgra, [b, g, r, a]) => {
-                [*r, *g, *b].map(|value| on_white(value, *a))
-            }
-            (_, [grey, ..]) => [*grey; 3],
-            (_, []) => [0; 3],
-        };
+/// Converts a row of pixels that lie next to each other.
+fn packed(format: PixelFormat, from: &[u8], to: &mut [u8]) {
+    let to = to.as_chunks_mut::<3>().0;
+    match format {
+        PixelFormat::Rgb => to.as_flattened_mut().copy_from_slice(from),
+        PixelFormat::Bgr => each(from, to, |[b, g, r]| [r, g, b]),
+        PixelFormat::Rgba => each(from, to, |[r, g, b, a]| {
+            [r, g, b].map(|value| on_white(value, a))
+        }),
+        PixelFormat::Bgra => each(from, to, |[b, g, r, a]| {
+            [r, g, b].map(|value| on_white(value, a))
+        }),
+        PixelFormat::Gray | PixelFormat::Nv12 | PixelFormat::Nv21 | PixelFormat::I420 => {
+            each(from, to, |[grey]| [grey; 3]);
+        }
     }
 }
 
-/// BT.601 in full range, in 16.16 fixed point.
-fn yuv(y: u8, u: u8, v: u8) -> Rgb<u8> {
-    let (y, u, v) = (i32::from(y) << 16, i32::from(u) - 128, i32::from(v) - 128);
-    let round = |value: i32| ((value + (1 << 15)) >> 16).clamp(0, 255) as u8;
-    Rgb([
-        round(y + 91_881 * v),
-        round(y - 22_554 * u - 46_802 * v),
-        round(y + 116_130 * u),
-    ])
+fn each<const BYTES: usize>(
+    from: &[u8],
+    to: &mut [[u8; 3]],
+    convert: impl Fn([u8; BYTES]) -> [u8; 3],
+) {
+    for (to, from) in to.iter_mut().zip(from.as_chunks().0) {
+        *to = convert(*from);
+    }
 }
 
 #[cfg(test)]
@@ -261,14 +293,8 @@ mod tests {
         assert_eq!(read(&nv21, PixelFormat::Nv21, 3, 3, 0), expected);
         // JFIF's formula for the first pixel: y 80, u 100 - 128, v 140 - 128.
         assert_eq!(expected[..3], [97, 81, 30]);
-        assert_eq!(expected[24..], yuv(160, 130, 170).0);
-    }
-
-    #[test]
-    fn grey_stays_grey() {
-        for y in 0..=255 {
-            assert_eq!(yuv(y, 128, 128).0, [y; 3]);
-        }
+        // And of the last one: y 160, u 130 - 128, v 170 - 128.
+        assert_eq!(expected[24..], [219, 129, 164]);
     }
 
     #[test]

@@ -52,6 +52,10 @@ pub(crate) trait Runtime: Send + Sync {
 
     /// Loads an ONNX model.
     fn load(&self, model: &Model) -> Result<Box<dyn Session>, String>;
+
+    /// Overwrites what is left of pictures in memory that is kept for further calls, unless a call
+    /// is using it.
+    fn forget(&self) {}
 }
 
 /// A loaded network. `run` may be called from many threads at once and uses one thread per call.

@@ -35,11 +35,28 @@ impl<T> Pool<T> {
             None => make()?,
         };
         let result = work(&mut item);
+        self.give_back(item);
+        result
+    }
+
+    /// Does `work` to each idle item that needs it, one at a time, so that calls find the others.
+    pub fn for_idle(&self, needs: impl Fn(&T) -> bool, work: impl Fn(&mut T)) {
+        let next = || {
+            let mut idle = self.lock();
+            let at = idle.iter().rposition(&needs)?;
+            Some(idle.remove(at))
+        };
+        while let Some(mut item) = next() {
+            work(&mut item);
+            self.give_back(item);
+        }
+    }
+
+    fn give_back(&self, item: T) {
         let mut idle = self.lock();
         if idle.len() < self.limit {
             idle.push(item);
         }
-        result
     }
 
     // The lock is held for a push or a pop only, which leave the list sound wherever they stop.
@@ -77,6 +94,25 @@ mod tests {
         });
         assert_eq!(made.load(Ordering::Relaxed), 4);
         assert_eq!(pool.lock().len(), 4);
+    }
+
+    #[test]
+    fn idle_items_are_worked_on_where_they_need_it() {
+        let pool: Pool<u8> = Pool::new();
+        let lend = |value: u8| pool.with(|| Ok::<_, ()>(value), |_| Ok(()));
+        pool.with(
+            || Ok::<_, ()>(3),
+            |_| {
+                pool.with(|| Ok(2), |_| lend(1))?;
+                // The one that is lent out is left alone.
+                pool.for_idle(|item| *item != 1, |item| *item = 1);
+                Ok(())
+            },
+        )
+        .unwrap();
+        assert_eq!(*pool.lock(), [1, 1, 3]);
+        pool.for_idle(|item| *item != 1, |item| *item = 1);
+        assert_eq!(*pool.lock(), [1, 1, 1]);
     }
 
     #[test]

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use self::kernels::InstructionSet;
 pub(super) use self::onnx::ensure_finite_weights;
 use self::plan::Plan;
-use self::run::{Scratch, SizedPlan};
+use self::run::{Scratch, SizedPlan, TOGETHER};
 use super::pool::Pool;
 use super::{Dim, Runtime, Session, Tensor};
 use crate::models::{Digest, Model};
@@ -49,6 +49,11 @@ impl Runtime for Embedded {
             set: self.shared.set,
             shared: self.shared.clone(),
         }))
+    }
+
+    fn forget(&self) {
+        let scratch = &self.shared.scratch;
+        scratch.for_idle(Scratch::used, Scratch::forget);
     }
 }
 
@@ -184,8 +189,8 @@ fn compute(
         let data = Vec::with_capacity(shape.iter().product());
         tensors.push(Tensor { shape, data });
     }
-    for picture in input.data.chunks_exact(len) {
-        sized.run(set, scratch, picture, &values, |at, numbers| {
+    for pictures in input.data.chunks(TOGETHER * len) {
+        sized.run(set, scratch, pictures, &values, |at, numbers| {
             tensors[at].data.extend_from_slice(numbers);
         });
     }

@@ -1,13 +1,13 @@
 //! From the graph of a file to a checked list of steps, each of which the engine can compute.
 //!
 //! What is not supported is found here and named, so that a network either loads whole or not at
-//! all. A plan does not know the size of the picture and computes one picture of a batch at a
-//! time: all operators treat the pictures of a batch alike, so an answer does not depend on what
-//! else is in the batch.
+//! all. A plan knows neither the size of the picture nor how many there are: all operators treat
+//! each picture of a batch for itself and alike, so an answer does not depend on what else is in
+//! the batch.
 
 use std::collections::HashMap;
 
-use super::kernels::{BORDER, Conv, ConvParameters, Epilogue, Layout};
+use super::kernels::{BORDER, Conv, ConvShape, Epilogue, Layout};
 use super::onnx::{Graph, Node, Tensor};
 
 /// Most numbers that packed weights may take together: 512 MiB.
@@ -336,11 +336,18 @@ impl<'a> Builder<'a> {
         within("kernel_shape", kernel as i64, &[kernel as i64])?;
         let stride = within("strides", 1, &[1, 2])?;
         let padding = within("pads", 0, &[0, BORDER as i64])?;
-        let packed = out_channels
-            .checked_next_multiple_of(super::kernels::BLOCK)
-            .and_then(|outputs| outputs.checked_mul(in_channels))
-            .and_then(|pairs| pairs.checked_mul(kernel))
-            .and_then(|rows| rows.checked_mul(kernel))
+        let input = self.value(operand(node, 0)?)?;
+        let (input, layout) = self.map(input);
+        let shape = ConvShape {
+            layout,
+            in_channels,
+            out_channels,
+            kernel,
+            stride,
+            padding,
+        };
+        let packed = shape
+            .packed_len()
             .and_then(|packed| packed.checked_add(self.weights))
             .filter(|packed| *packed <= MAX_WEIGHTS);
         self.weights = packed.ok_or("the weights of the network take more than 512 MiB")?;
@@ -352,18 +359,7 @@ impl<'a> Builder<'a> {
         if bias.len() != out_channels {
             return Err(format!("{} biases for {out_channels} outputs", bias.len()));
         }
-        let input = self.value(operand(node, 0)?)?;
-        let (input, layout) = self.map(input);
-        let conv = Conv::new(&ConvParameters {
-            layout,
-            in_channels,
-            out_channels,
-            kernel,
-            stride,
-            padding,
-            weights: &weights,
-            bias: &bias,
-        });
+        let conv = Conv::new(shape, &weights, &bias);
         let op = Op::Convolve(Box::new(conv), chain.epilogue);
         self.fused(node, op, input, chain)
     }

@@ -1,14 +1,45 @@
 //! Computes a plan for pictures of one size.
+//!
+//! The pictures of a batch are computed step by step together, so that weights are read once for
+//! all of them.
 
-use super::kernels::{BLOCK, BORDER, InstructionSet, Layout, Map, clear_border, convolve};
+use super::kernels::{BLOCK, BORDER, Batch, InstructionSet, Layout, Map, clear_border, convolve};
 use super::plan::{Op, Plan, Pointwise, Pool, Step, ValueId};
 
 /// Most numbers that the values of one picture may take at a time: 512 MiB.
 const MAX_SCRATCH: usize = 1 << 27;
+/// Pictures that are computed together. More read the weights less often still, but take more
+/// memory; the views of a network are two.
+pub(super) const TOGETHER: usize = 2;
 
 /// Memory for values, kept from call to call.
 #[derive(Default)]
-pub(super) struct Scratch(Vec<Vec<f32>>);
+pub(super) struct Scratch {
+    slots: Vec<Vec<f32>>,
+    /// Memory of the convolutions' own.
+    work: Vec<f32>,
+    used: bool,
+}
+
+impl Scratch {
+    /// Whether something is left of pictures.
+    pub fn used(&self) -> bool {
+        self.used
+    }
+
+    #[cfg(test)]
+    pub fn numbers(&self) -> impl Iterator<Item = f32> {
+        self.slots.iter().chain([&self.work]).flatten().copied()
+    }
+
+    /// Overwrites what is left of pictures.
+    pub fn forget(&mut self) {
+        for values in self.slots.iter_mut().chain([&mut self.work]) {
+            values.fill(0.0);
+        }
+        self.used = false;
+    }
+}
 
 /// What a value is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,7 +108,9 @@ impl<'a> SizedPlan<'a> {
             sized.push(extent).ok_or_else(too_large)?;
         }
         sized.assign();
-        if sized.slot_lens.iter().sum::<usize>() > MAX_SCRATCH {
+        let slots = sized.slot_lens.iter();
+        let total = slots.fold(0usize, |sum, len| sum.saturating_add(*len));
+        if total > MAX_SCRATCH {
             return Err(too_large());
         }
         Ok(sized)
@@ -139,20 +172,23 @@ impl<'a> SizedPlan<'a> {
         self.extents[value].flat()
     }
 
-    /// Computes one picture, and hands the outputs to `take` in the order of `outputs`.
+    /// Computes up to [`TOGETHER`] pictures, and hands each output, picture after picture, to
+    /// `take` with its place in `outputs`.
     pub fn run(
         &self,
         set: InstructionSet,
         scratch: &mut Scratch,
-        picture: &[f32],
+        pictures: &[f32],
         outputs: &[ValueId],
         mut take: impl FnMut(usize, &[f32]),
     ) {
-        let slots = &mut scratch.0;
+        let count = pictures.len() / self.lens[0];
+        let Scratch { slots, work, used } = scratch;
+        *used = true;
         slots.resize_with(slots.len().max(self.slot_lens.len()), Vec::new);
         for (slot, len) in slots.iter_mut().zip(&self.slot_lens) {
-            if slot.len() < *len {
-                slot.resize(*len, 0.0);
+            if slot.len() < count * len {
+                slot.resize(count * len, 0.0);
             }
         }
         for step in &self.plan.steps {
@@ -161,15 +197,17 @@ impl<'a> SizedPlan<'a> {
             let values = Values {
                 sized: self,
                 slots,
-                picture,
+                pictures,
+                count,
             };
-            values.compute(set, step, &mut output[..self.lens[step.output]]);
+            values.compute(set, step, &mut output, work);
             slots[slot] = output;
         }
         let values = Values {
             sized: self,
             slots,
-            picture,
+            pictures,
+            count,
         };
         for (at, output) in outputs.iter().enumerate() {
             take(at, values.get(*output));
@@ -266,15 +304,27 @@ fn extent(op: &Op, inputs: &[&Extent]) -> Result<Extent, String> {
 struct Values<'a> {
     sized: &'a SizedPlan<'a>,
     slots: &'a [Vec<f32>],
-    picture: &'a [f32],
+    pictures: &'a [f32],
+    /// Number of pictures.
+    count: usize,
 }
 
 impl<'a> Values<'a> {
+    /// A value of all pictures.
     fn get(&self, value: ValueId) -> &'a [f32] {
         match value {
-            0 => self.picture,
-            _ => &self.slots[self.sized.slots[value]][..self.sized.lens[value]],
+            0 => self.pictures,
+            _ => {
+                let len = self.count * self.sized.lens[value];
+                &self.slots[self.sized.slots[value]][..len]
+            }
         }
+    }
+
+    /// The value of one picture.
+    fn of(&self, picture: usize, value: ValueId) -> &'a [f32] {
+        let len = self.sized.lens[value];
+        &self.get(value)[picture * len..][..len]
     }
 
     /// The map of a value that a step of a sized plan needs to be one.
@@ -285,20 +335,32 @@ impl<'a> Values<'a> {
         }
     }
 
-    fn compute(&self, set: InstructionSet, step: &Step, output: &mut [f32]) {
+    /// Computes a step for all pictures.
+    fn compute(&self, set: InstructionSet, step: &Step, output: &mut [f32], work: &mut Vec<f32>) {
+        let len = self.sized.lens[step.output];
+        if let Op::Convolve(conv, epilogue) = &step.op {
+            let batch = Batch {
+                pictures: self.count,
+                values: self.get(step.inputs[0]),
+                map: self.map(step.inputs[0]),
+                residual: step.inputs.get(1).map(|value| self.get(*value)),
+            };
+            let output = (&mut output[..self.count * len], self.map(step.output));
+            return convolve(set, conv, batch, *epilogue, output, work);
+        }
+        for (picture, output) in output.chunks_exact_mut(len).take(self.count).enumerate() {
+            self.compute_one(step, picture, output);
+        }
+    }
+
+    /// Computes a step that is no convolution for one picture.
+    fn compute_one(&self, step: &Step, picture: usize, output: &mut [f32]) {
         let first = step.inputs[0];
-        let input = self.get(first);
-        let second = step.inputs.get(1).map(|value| self.get(*value));
+        let input = self.of(picture, first);
+        let second = step.inputs.get(1).map(|value| self.of(picture, *value));
         match &step.op {
+            Op::Convolve(..) => unreachable!("convolutions compute all pictures together"),
             Op::Border => border(input, output, self.map(step.output)),
-            Op::Convolve(conv, epilogue) => convolve(
-                set,
-                conv,
-                (input, self.map(first)),
-                second,
-                *epilogue,
-                (output, self.map(step.output)),
-            ),
             Op::Upsample(factor) => upsample(
                 *factor,
                 (input, self.map(first)),
@@ -317,7 +379,7 @@ impl<'a> Values<'a> {
             Op::Concat => {
                 let mut rest = output;
                 for value in &step.inputs {
-                    let part = self.get(*value);
+                    let part = self.of(picture, *value);
                     let (start, end) = rest.split_at_mut(part.len());
                     start.copy_from_slice(part);
                     rest = end;

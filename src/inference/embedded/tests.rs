@@ -1,7 +1,7 @@
 //! The engine against a convolution as one would write it down, and against hostile files.
 
 use super::kernels::{
-    Conv, ConvParameters, Epilogue, InstructionSet, Layout, Map, clear_border, convolve,
+    Batch, Conv, ConvShape, Epilogue, InstructionSet, Layout, Map, clear_border, convolve,
 };
 use super::*;
 
@@ -45,99 +45,147 @@ fn to_map(planes: &[f32], map: &Map) -> Vec<f32> {
 
 #[derive(Debug, Clone, Copy)]
 struct Case {
-    layout: Layout,
-    channels: [usize; 2],
+    shape: ConvShape,
     size: [usize; 2],
-    kernel: usize,
-    stride: usize,
-    padding: usize,
     residual: bool,
     epilogue: Epilogue,
 }
 
-impl Case {
-    /// Convolves with an instruction set; the output's planes, and all of it as it lies in memory.
-    fn run(&self, set: InstructionSet) -> (Vec<f32>, Vec<f32>) {
-        let [inputs, outputs] = self.channels;
-        let taps = self.kernel * self.kernel;
-        let weights = numbers(1, outputs * inputs * taps);
-        let bias = numbers(2, outputs);
-        let conv = Conv::new(&ConvParameters {
-            layout: self.layout,
-            in_channels: inputs,
-            out_channels: outputs,
-            kernel: self.kernel,
-            stride: self.stride,
-            padding: self.padding,
-            weights: &weights,
-            bias: &bias,
-        });
-        let [height, width] = self.size;
-        let from = Map {
-            layout: self.layout,
-            channels: inputs,
-            height,
-            width,
-        };
-        let to = conv.output(&from).unwrap();
-        let planes = numbers(3, inputs * height * width);
-        let added = numbers(4, outputs * to.height * to.width);
-        let mut residual = to_map(&added, &to);
-        residual
-            .iter_mut()
-            .filter(|value| value.is_nan())
-            .for_each(|value| *value = 0.0);
-        let mut output = vec![f32::NAN; to.len()];
-        convolve(
-            set,
-            &conv,
-            (&to_map(&planes, &from), &from),
-            self.residual.then_some(residual.as_slice()),
-            self.epilogue,
-            (&mut output, &to),
-        );
+/// Pictures of a batch.
+const PICTURES: usize = 3;
 
-        let mut expected = Vec::new();
-        for channel in 0..outputs {
-            for y in 0..to.height {
-                for x in 0..to.width {
-                    let mut sum = f64::from(bias[channel]);
-                    for input in 0..inputs {
-                        for tap in 0..taps {
-                            let row =
-                                (y * self.stride + tap / self.kernel).wrapping_sub(self.padding);
-                            let column =
-                                (x * self.stride + tap % self.kernel).wrapping_sub(self.padding);
-                            if row < height && column < width {
-                                sum += f64::from(weights[(channel * inputs + input) * taps + tap])
-                                    * f64::from(planes[(input * height + row) * width + column]);
-                            }
-                        }
-                    }
-                    if self.epilogue.relu_before {
-                        sum = sum.max(0.0);
-                    }
-                    if self.residual {
-                        sum += f64::from(added[(channel * to.height + y) * to.width + x]);
-                    }
-                    if self.epilogue.relu_after {
-                        sum = sum.max(0.0);
-                    }
-                    let value = output[place(&to, channel, y, x)];
-                    let tolerance = 1e-6 * (inputs * taps) as f64 + 1e-5;
-                    assert!(
-                        (f64::from(value) - sum).abs() <= tolerance,
-                        "{self:?} with {set:?} at {channel} {y} {x}: {value} instead of {sum}"
-                    );
-                    expected.push(value);
+impl Case {
+    /// Weights and bias.
+    fn parameters(&self) -> (Vec<f32>, Vec<f32>) {
+        let taps = self.shape.kernel * self.shape.kernel;
+        let weights = self.shape.out_channels * self.shape.in_channels * taps;
+        (numbers(1, weights), numbers(2, self.shape.out_channels))
+    }
+
+    fn input(&self) -> Map {
+        Map {
+            layout: self.shape.layout,
+            channels: self.shape.in_channels,
+            height: self.size[0],
+            width: self.size[1],
+        }
+    }
+
+    /// Convolves a batch with an instruction set, compares it with what is expected and with the
+    /// last picture alone, and gives all of it as it lies in memory.
+    fn run(&self, set: InstructionSet) -> Vec<f32> {
+        let parameters = self.parameters();
+        let conv = Conv::new(self.shape, &parameters.0, &parameters.1);
+        let from = self.input();
+        let to = conv.output(&from).unwrap();
+        let planes: Vec<_> = (0..PICTURES as u32)
+            .map(|seed| numbers(3 + seed, from.channels * from.height * from.width))
+            .collect();
+        let added: Vec<_> = (0..PICTURES as u32)
+            .map(|seed| numbers(13 + seed, to.channels * to.height * to.width))
+            .collect();
+        let maps = |planes: &[Vec<f32>], map: &Map| -> Vec<f32> {
+            planes
+                .iter()
+                .flat_map(|planes| to_map(planes, map))
+                .collect()
+        };
+        let input = maps(&planes, &from);
+        let mut residual = maps(&added, &to);
+        for value in residual.iter_mut().filter(|value| value.is_nan()) {
+            *value = 0.0;
+        }
+        let convolve = |pictures: std::ops::Range<usize>| {
+            let part = |map: &Map| pictures.start * map.len()..pictures.end * map.len();
+            let batch = Batch {
+                pictures: pictures.len(),
+                values: &input[part(&from)],
+                map: &from,
+                residual: self.residual.then_some(&residual[part(&to)]),
+            };
+            let mut output = vec![f32::NAN; pictures.len() * to.len()];
+            let mut work = vec![f32::NAN; 7];
+            convolve(
+                set,
+                &conv,
+                batch,
+                self.epilogue,
+                (&mut output, &to),
+                &mut work,
+            );
+            output
+        };
+        let output = convolve(0..PICTURES);
+        for (picture, output) in output.chunks_exact(to.len()).enumerate() {
+            let added = self.residual.then_some(added[picture].as_slice());
+            self.expect(set, &parameters, (&planes[picture], added), (output, &to));
+        }
+        let last = (PICTURES - 1) * to.len();
+        assert_eq!(
+            convolve(PICTURES - 1..PICTURES),
+            output[last..],
+            "{self:?} with {set:?}"
+        );
+        output
+    }
+
+    /// The output before residual and activation, as one would write it down.
+    fn plain(
+        &self,
+        (weights, bias): &(Vec<f32>, Vec<f32>),
+        planes: &[f32],
+        [channel, y, x]: [usize; 3],
+    ) -> f64 {
+        let (shape, [height, width]) = (&self.shape, self.size);
+        let taps = shape.kernel * shape.kernel;
+        let mut sum = f64::from(bias[channel]);
+        for input in 0..shape.in_channels {
+            for tap in 0..taps {
+                let row = (y * shape.stride + tap / shape.kernel).wrapping_sub(shape.padding);
+                let column = (x * shape.stride + tap % shape.kernel).wrapping_sub(shape.padding);
+                if row < height && column < width {
+                    sum += f64::from(weights[(channel * shape.in_channels + input) * taps + tap])
+                        * f64::from(planes[(input * height + row) * width + column]);
                 }
             }
         }
+        sum
+    }
+
+    fn expect(
+        &self,
+        set: InstructionSet,
+        parameters: &(Vec<f32>, Vec<f32>),
+        (planes, added): (&[f32], Option<&[f32]>),
+        (output, to): (&[f32], &Map),
+    ) {
+        let terms = self.shape.in_channels * self.shape.kernel * self.shape.kernel;
+        let tolerance = 1e-6 * terms as f64 + 1e-5;
+        let mut inside = 0.0;
+        for at in 0..to.channels * to.height * to.width {
+            let [channel, y, x] = [
+                at / (to.height * to.width),
+                at / to.width % to.height,
+                at % to.width,
+            ];
+            let mut sum = self.plain(parameters, planes, [channel, y, x]);
+            if self.epilogue.relu_before {
+                sum = sum.max(0.0);
+            }
+            sum += f64::from(added.map_or(0.0, |added| added[at]));
+            if self.epilogue.relu_after {
+                sum = sum.max(0.0);
+            }
+            let value = output[place(to, channel, y, x)];
+            assert!(
+                (f64::from(value) - sum).abs() <= tolerance,
+                "{self:?} with {set:?} at {channel} {y} {x}: {value} instead of {sum}"
+            );
+            inside += f64::from(value.abs());
+        }
         // Border and unused channels are zero, not what was in the memory before.
         let sum: f64 = output.iter().map(|value| f64::from(value.abs())).sum();
-        let inside: f64 = expected.iter().map(|value| f64::from(value.abs())).sum();
         assert!((sum - inside).abs() <= 1e-6 * sum, "{self:?} with {set:?}");
-        (expected, output)
     }
 }
 
@@ -182,16 +230,19 @@ fn cases() -> Vec<Case> {
                 continue;
             }
             cases.push(Case {
-                layout: if channels[0] <= 3 {
-                    Layout::Planar
-                } else {
-                    Layout::Blocked
+                shape: ConvShape {
+                    layout: if channels[0] <= 3 {
+                        Layout::Planar
+                    } else {
+                        Layout::Blocked
+                    },
+                    in_channels: channels[0],
+                    out_channels: channels[1],
+                    kernel,
+                    stride,
+                    padding,
                 },
-                channels,
                 size,
-                kernel,
-                stride,
-                padding,
                 residual: index % 2 == 0,
                 epilogue: Epilogue {
                     relu_before: index % 3 == 0,
@@ -208,7 +259,7 @@ fn every_instruction_set_computes_the_convolution() {
     let sets = InstructionSet::available();
     assert_eq!(sets.last(), Some(&InstructionSet::Portable));
     for case in cases() {
-        let results: Vec<_> = sets.iter().map(|set| case.run(*set).1).collect();
+        let results: Vec<_> = sets.iter().map(|set| case.run(*set)).collect();
         // Those with a fused multiply and add form every sum in one order: not a bit differs.
         let fused = &results[..results.len() - 1];
         assert!(fused.windows(2).all(|pair| pair[0] == pair[1]), "{case:?}");
@@ -216,33 +267,126 @@ fn every_instruction_set_computes_the_convolution() {
 }
 
 #[test]
-fn what_is_not_a_number_stays_so() {
-    let conv = Conv::new(&ConvParameters {
-        layout: Layout::Planar,
-        in_channels: 1,
-        out_channels: 1,
-        kernel: 1,
-        stride: 1,
-        padding: 0,
-        weights: &[1.0],
-        bias: &[0.0],
-    });
-    let from = Map {
-        layout: Layout::Planar,
-        channels: 1,
-        height: 1,
-        width: 1,
+fn fewer_multiplications_round_hardly_worse() {
+    // What a plain sum in single precision loses, in the order in which one would write it down.
+    let direct = |case: &Case,
+                  (weights, bias): &(Vec<f32>, Vec<f32>),
+                  planes: &[f32],
+                  [channel, y, x]: [usize; 3]| {
+        let (inputs, [height, width]) = (case.shape.in_channels, case.size);
+        let mut sum = bias[channel];
+        for input in 0..inputs {
+            for tap in 0..9 {
+                let stride = case.shape.stride;
+                let place = [stride * y + tap / 3, stride * x + tap % 3];
+                let [row, column] = place.map(|at| at.wrapping_sub(1));
+                if row < height && column < width {
+                    sum += weights[(channel * inputs + input) * 9 + tap]
+                        * planes[(input * height + row) * width + column];
+                }
+            }
+        }
+        sum
     };
-    let to = conv.output(&from).unwrap();
+    for (channels, stride) in [(16, 1), (32, 1), (64, 1), (96, 1), (16, 2), (64, 2)] {
+        let case = Case {
+            shape: ConvShape {
+                layout: Layout::Blocked,
+                in_channels: channels,
+                out_channels: channels,
+                kernel: 3,
+                stride,
+                padding: 1,
+            },
+            size: [8 * stride, 8 * stride],
+            residual: false,
+            epilogue: Epilogue::default(),
+        };
+        let parameters = case.parameters();
+        let conv = Conv::new(case.shape, &parameters.0, &parameters.1);
+        let from = case.input();
+        let to = conv.output(&from).unwrap();
+        let planes = numbers(3, channels * from.height * from.width);
+        let values = to_map(&planes, &from);
+        for set in InstructionSet::available() {
+            let batch = Batch {
+                pictures: 1,
+                values: &values,
+                map: &from,
+                residual: None,
+            };
+            let mut output = vec![0.0; to.len()];
+            let (target, mut work) = ((&mut output[..], &to), Vec::new());
+            convolve(set, &conv, batch, case.epilogue, target, &mut work);
+            let (mut error, mut plain_error) = (0.0, 0.0);
+            for at in 0..4 * 64 {
+                let place_of = [at / 64, at / 8 % 8, at % 8];
+                let [channel, y, x] = place_of;
+                let exact = case.plain(&parameters, &planes, place_of);
+                error += (f64::from(output[place(&to, channel, y, x)]) - exact).powi(2);
+                let plain = direct(&case, &parameters, &planes, place_of);
+                plain_error += (f64::from(plain) - exact).powi(2);
+            }
+            assert!(
+                error <= 9.0 * plain_error,
+                "{channels} channels, stride {stride}, with {set:?}: {error:e}, and {plain_error:e} directly"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_is_not_a_number_stays_so() {
     let relu = Epilogue {
         relu_before: true,
         relu_after: true,
     };
-    for set in InstructionSet::available() {
-        let mut output = vec![0.0; to.len()];
-        let input = to_map(&[f32::NAN], &from);
-        convolve(set, &conv, (&input, &from), None, relu, (&mut output, &to));
-        assert!(output[place(&to, 0, 0, 0)].is_nan(), "{set:?}");
+    for (layout, channels, kernel) in [
+        (Layout::Planar, 1, 1),
+        (Layout::Blocked, 16, 3),
+        (Layout::Blocked, 80, 3),
+    ] {
+        let shape = ConvShape {
+            layout,
+            in_channels: channels,
+            out_channels: channels,
+            kernel,
+            stride: 1,
+            padding: kernel / 2,
+        };
+        let conv = Conv::new(
+            shape,
+            &vec![1.0; channels * channels * kernel * kernel],
+            &vec![0.0; channels],
+        );
+        let map = Map {
+            layout,
+            channels,
+            height: 1,
+            width: 1,
+        };
+        let to = conv.output(&map).unwrap();
+        for set in InstructionSet::available() {
+            for bad in [f32::NAN, f32::INFINITY] {
+                let mut planes = vec![0.0; channels];
+                planes[channels / 2] = bad;
+                let batch = Batch {
+                    pictures: 1,
+                    values: &to_map(&planes, &map),
+                    map: &map,
+                    residual: None,
+                };
+                let mut output = vec![0.0; to.len()];
+                let (output_of, mut work) = ((&mut output[..], &to), Vec::new());
+                convolve(set, &conv, batch, relu, output_of, &mut work);
+                let value = output[place(&to, 0, 0, 0)];
+                assert!(!value.is_finite(), "{set:?}: {bad} became {value}");
+                assert!(
+                    !bad.is_nan() || value.is_nan(),
+                    "{set:?}: {bad} became {value}"
+                );
+            }
+        }
     }
 }
 
@@ -551,6 +695,22 @@ fn an_answer_depends_neither_on_the_batch_nor_on_the_thread() {
             });
         }
     });
+}
+
+#[test]
+fn nothing_of_a_picture_is_left_when_it_is_to_be_forgotten() {
+    let bytes = network();
+    let plan = Plan::new(&onnx::Graph::read(&bytes).unwrap()).unwrap();
+    let set = InstructionSet::best();
+    let mut scratch = Scratch::default();
+    assert!(!scratch.used());
+    for size in [64, 32] {
+        let input = tensor(&[3, 3, size, size], 7);
+        compute(&plan, set, &mut scratch, &input, &["map", "logits"]).unwrap();
+        assert!(scratch.used() && scratch.numbers().any(|number| number != 0.0));
+        scratch.forget();
+        assert!(!scratch.used() && scratch.numbers().all(|number| number == 0.0));
+    }
 }
 
 #[test]

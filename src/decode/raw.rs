@@ -3,13 +3,14 @@
 use image::metadata::Orientation;
 use image::{Rgb, RgbImage};
 
+use super::colour::rgb;
 use super::encoded::on_white;
-use super::{Limits, turn};
+use super::{Limits, Picture};
 use crate::error::Error;
 use crate::memory;
 use crate::pixels::{PixelFormat, Pixels};
 
-pub(super) fn decode(pixels: &Pixels<'_>, limits: &Limits) -> Result<RgbImage, Error> {
+pub(super) fn decode(pixels: &Pixels<'_>, limits: &Limits) -> Result<Picture, Error> {
     let orientation = Orientation::from_exif(pixels.orientation).ok_or_else(|| {
         Error::bad_request(format!(
             "orientation is {}; EXIF knows 1 to 8, 1 is upright",
@@ -27,7 +28,7 @@ pub(super) fn decode(pixels: &Pixels<'_>, limits: &Limits) -> Result<RgbImage, E
     // As it is stored, and turned upright.
     let rgb = (u64::from(pixels.width) * u64::from(pixels.height)).saturating_mul(3);
     memory::expect(rgb.saturating_mul(2))?;
-    Ok(turn(layout.read(pixels), orientation))
+    Ok(Picture::from(layout.read(pixels)).upright(orientation))
 }
 
 /// Where the rows of the planes lie; made only where all of them lie inside the data.
@@ -110,7 +111,7 @@ impl Layout {
                         .map(|plane| &pixels.data[plane + y / 2 * chroma.stride..]);
                     for (x, to) in row.enumerate() {
                         let at = x / 2 * chroma.step;
-                        *to = yuv(from[x], u[at], v[at]);
+                        *to = Rgb(rgb(from[x], u[at], v[at]));
                     }
                 }
                 (format, _) => packed(format, &from[..self.width * bytes_per_pixel(format)], row),
@@ -168,17 +169,6 @@ fn packed<'a>(format: PixelFormat, from: &[u8], to: impl Iterator<Item = &'a mut
     }
 }
 
-/// BT.601 in full range, in 16.16 fixed point.
-fn yuv(y: u8, u: u8, v: u8) -> Rgb<u8> {
-    let (y, u, v) = (i32::from(y) << 16, i32::from(u) - 128, i32::from(v) - 128);
-    let round = |value: i32| ((value + (1 << 15)) >> 16).clamp(0, 255) as u8;
-    Rgb([
-        round(y + 91_881 * v),
-        round(y - 22_554 * u - 46_802 * v),
-        round(y + 116_130 * u),
-    ])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -210,7 +200,8 @@ mod tests {
     fn read(data: &[u8], format: PixelFormat, width: u32, height: u32, stride: usize) -> Vec<u8> {
         decode(&pixels(data, format, width, height, stride), &LIMITS)
             .unwrap()
-            .into_raw()
+            .pixels()
+            .to_vec()
     }
 
     #[test]
@@ -261,14 +252,7 @@ mod tests {
         assert_eq!(read(&nv21, PixelFormat::Nv21, 3, 3, 0), expected);
         // JFIF's formula for the first pixel: y 80, u 100 - 128, v 140 - 128.
         assert_eq!(expected[..3], [97, 81, 30]);
-        assert_eq!(expected[24..], yuv(160, 130, 170).0);
-    }
-
-    #[test]
-    fn grey_stays_grey() {
-        for y in 0..=255 {
-            assert_eq!(yuv(y, 128, 128).0, [y; 3]);
-        }
+        assert_eq!(expected[24..], rgb(160, 130, 170));
     }
 
     #[test]

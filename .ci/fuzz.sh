@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds=${LIVENESS_FUZZ_SECONDS:-20}
 targets=("$@")
-((${#targets[@]})) || targets=(encoded base64 exif pixels json model)
+((${#targets[@]})) || targets=(encoded jpeg base64 exif pixels json model)
 # The flags for sanitizers are not stable, the compiler that knows them is the ordinary one.
 export RUSTC_BOOTSTRAP=1
 export PATH="$PWD/target/tools/bin:$PATH"

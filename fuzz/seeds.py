@@ -131,6 +131,7 @@ def corpora(portrait):
     images = list(files(portrait))
     small = [(name, data) for name, data in files(portrait.resize((40, 40))) if len(data) < 6000]
     yield "encoded", images
+    yield "jpeg", [seed for seed in images if seed[0].endswith(".jpg")]
     yield "base64", [
         *((name, base64.b64encode(data)) for name, data in small),
         *((f"url-{name}", base64.urlsafe_b64encode(data).rstrip(b"=")) for name, data in small),

@@ -1,16 +1,17 @@
 //! Finds faces, and the one that the image is about.
 
-use image::RgbImage;
-
+use crate::decode::Picture;
 use crate::error::{Error, ErrorCode, Findings};
 use crate::inference::{Network, Runtime, Signature, Tensor};
 use crate::models::{DetectorEntry, Models};
-use crate::resample::{Rect, fill, resize};
+use crate::resample::{Rect, fill};
 use crate::selftest;
 use crate::verdict::{Face, Reason};
 
 /// Pixels of the network's input per cell of its outputs.
 const STRIDE: usize = 8;
+/// Decoded pixels per pixel of the network's input.
+const SAMPLES: f64 = 1.5;
 /// The sides of the network's input are multiples of this.
 const ALIGN: usize = 32;
 /// A box of which this share lies in a better one is a part of the same face.
@@ -49,9 +50,14 @@ impl Detector {
         }
     }
 
+    /// Pixels of the long side of an image that are enough to find faces.
+    pub fn long_side(&self) -> f64 {
+        SAMPLES * f64::from(self.long_side)
+    }
+
     /// Refuses a network that does not look at its pictures.
-    pub fn try_out(&self, pictures: &[RgbImage; 2]) -> Result<(), Error> {
-        let answers = |picture: &RgbImage| {
+    pub fn try_out(&self, pictures: &[Picture; 2]) -> Result<(), Error> {
+        let answers = |picture: &Picture| {
             let (input, _) = self.input(picture)?;
             let outputs = self.network.run(&input)?;
             Cells::new(&self.network, &input, &outputs)?
@@ -68,7 +74,7 @@ impl Detector {
     }
 
     /// All faces, the most certain first.
-    pub fn faces(&self, image: &RgbImage) -> Result<Vec<Face>, Error> {
+    pub fn faces(&self, image: &Picture) -> Result<Vec<Face>, Error> {
         let (input, ratio) = self.input(image)?;
         let outputs = self.network.run(&input)?;
         let cells = Cells::new(&self.network, &input, &outputs)?;
@@ -83,12 +89,13 @@ impl Detector {
     }
 
     /// The network's input, and the size of its pixels in pixels of the image.
-    fn input(&self, image: &RgbImage) -> Result<(Tensor, [f32; 2]), Error> {
+    fn input(&self, image: &Picture) -> Result<(Tensor, [f32; 2]), Error> {
         let (width, height) = (image.width(), image.height());
         let factor = f64::from(self.long_side) / f64::from(width.max(height));
         let side = |side: u32| ((f64::from(side) * factor).round() as u32).max(1);
         let (small_width, small_height) = (side(width), side(height));
-        let small = resize(image, Rect::whole(image), small_width, small_height)?;
+        let whole = Rect::whole(width, height);
+        let small = image.resize(whole, small_width, small_height)?;
         let padded = |side: u32| (side as usize).next_multiple_of(ALIGN);
         let mut input = Tensor::zeros(&[1, 3, padded(small_height), padded(small_width)]);
         fill(&mut input.data, padded(small_width), &small);
@@ -251,6 +258,8 @@ pub(crate) fn only(faces: &[Face], second_face_ratio: f32) -> Result<Face, Error
 
 #[cfg(test)]
 mod tests {
+    use image::RgbImage;
+
     use super::*;
     use crate::inference::testing::{filled, network};
     use crate::models::Source;
@@ -288,7 +297,7 @@ mod tests {
     fn a_cell_becomes_a_face_in_pixels_of_the_image() {
         // 128 x 96 pixels are seen as 64 x 48, padded to 64 x 64.
         let faces = detector(&[(2 * 8 + 3, 0.9)])
-            .faces(&RgbImage::new(128, 96))
+            .faces(&RgbImage::new(128, 96).into())
             .unwrap();
         let [face] = faces.as_slice() else {
             panic!("{faces:?}")
@@ -304,7 +313,7 @@ mod tests {
     #[test]
     fn neighbours_are_one_face_and_the_most_certain_wins() {
         let faces = detector(&[(18, 0.6), (19, 0.9), (20, 0.7), (62, 0.8)])
-            .faces(&RgbImage::new(64, 64))
+            .faces(&RgbImage::new(64, 64).into())
             .unwrap();
         assert_eq!(
             faces.iter().map(|face| face.score).collect::<Vec<_>>(),
@@ -352,7 +361,7 @@ mod tests {
             let answer = outputs.clone();
             let detector =
                 Detector::new(network(signature(), move |_| Ok(answer.clone())), &entry());
-            let error = detector.faces(&RgbImage::new(64, 64)).unwrap_err();
+            let error = detector.faces(&RgbImage::new(64, 64).into()).unwrap_err();
             assert_eq!(error.code(), ErrorCode::Internal, "{outputs:?}");
         }
     }

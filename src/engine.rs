@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::config::Config;
 use crate::deadline::Deadline;
 use crate::decision::decide;
-use crate::decode::{Limits, decode};
+use crate::decode::{Glance, Limits, Overview, decode};
 use crate::detect::{Detector, only};
 use crate::error::Error;
 use crate::inference::{Runtime, runtime};
@@ -16,10 +16,14 @@ use crate::pixels::Image;
 use crate::quality;
 use crate::selftest;
 use crate::spoof::SpoofDetector;
-use crate::verdict::{Details, Timings, Verdict};
+use crate::verdict::{Details, Face, Timings, Verdict};
 
 /// Names an ONNX Runtime where the configuration names none.
 const ONNXRUNTIME_VARIABLE: &str = "LIVENESS_ONNXRUNTIME";
+
+/// Height of a face, as a share of the image's short side, for which the first decoding is fine enough;
+/// a smaller one is decoded again. Selfies show 0.25 to 0.5.
+const LIKELY_FACE: f32 = 0.36;
 
 /// Checks images. Build one per process and share it: [`check`](Engine::check) may be called from
 /// many threads at once, each call computes on one thread, and no call waits for another.
@@ -27,6 +31,7 @@ const ONNXRUNTIME_VARIABLE: &str = "LIVENESS_ONNXRUNTIME";
 /// The same image gives the same answer, bit by bit, on one machine and inference engine.
 pub struct Engine {
     limits: Limits,
+    overview: Overview,
     time_limit: Duration,
     threshold: f64,
     second_face_ratio: f32,
@@ -79,8 +84,12 @@ impl Engine {
 
     fn load(runtime: Box<dyn Runtime>, models: &Models, config: &Config) -> Result<Engine, Error> {
         let networks = runtime.as_ref();
+        let detector = Detector::load(networks, models)?;
+        let mask = MaskClassifier::load(networks, models, config.mask_threshold)?;
+        let spoof = SpoofDetector::load(networks, models)?;
         Ok(Engine {
             limits: Limits::new(config),
+            overview: overview(&detector, &mask, &spoof)?,
             time_limit: config.time_limit,
             threshold: config
                 .threshold
@@ -88,9 +97,9 @@ impl Engine {
                 .into(),
             second_face_ratio: config.second_face_ratio,
             strict_quality: config.strict_quality,
-            detector: Detector::load(networks, models)?,
-            mask: MaskClassifier::load(networks, models, config.mask_threshold)?,
-            spoof: SpoofDetector::load(networks, models)?,
+            detector,
+            mask,
+            spoof,
             info: info(networks, models),
             runtime,
         })
@@ -117,11 +126,17 @@ impl Engine {
         let _forget = Forget(self.runtime.as_ref());
         let mut clock = Clock::start();
         let deadline = Deadline::after(self.time_limit);
-        let image = decode(image, &self.limits, &deadline)?;
+        let decoded = decode(image, &self.limits, &self.overview, &deadline)?;
         let decode = clock.lap();
         deadline.check()?;
-        let face = only(&self.detector.faces(&image)?, self.second_face_ratio)?;
+        let faces = self.detector.faces(&decoded.picture)?;
+        let face = only(&faces, self.second_face_ratio)?;
         let detect = clock.lap();
+        deadline.check()?;
+        let size = [decoded.picture.width(), decoded.picture.height()];
+        let glances = glances(&self.mask, &self.spoof, size, &face)?;
+        let image = decoded.detailed(&glances, &self.limits, &deadline)?;
+        let decode = decode + clock.lap();
         deadline.check()?;
         let mask_probability = self.mask.probability(&image, &face)?;
         self.mask.check(&face, mask_probability)?;
@@ -184,6 +199,37 @@ impl Drop for Forget<'_> {
     }
 }
 
+/// What is looked at closely, in an image of this size.
+fn glances(
+    mask: &MaskClassifier,
+    spoof: &SpoofDetector,
+    size: [u32; 2],
+    face: &Face,
+) -> Result<Vec<Glance>, Error> {
+    let mut glances = spoof.glances(size, face);
+    glances.extend([mask.glance(size, face)?, quality::glance(size, face)]);
+    Ok(glances)
+}
+
+/// What the first look at an image needs.
+fn overview(
+    detector: &Detector,
+    mask: &MaskClassifier,
+    spoof: &SpoofDetector,
+) -> Result<Overview, Error> {
+    let face = selftest::face();
+    let short_side = face.bbox[3] / LIKELY_FACE;
+    // Wide enough that no view ends at its border.
+    let size = [8.0 * short_side, short_side].map(|side| side as u32);
+    let units = glances(mask, spoof, size, &face)?
+        .into_iter()
+        .map(|glance| glance.unit);
+    Ok(Overview {
+        long_side: detector.long_side(),
+        short_side: f64::from(short_side) / units.fold(f64::INFINITY, f64::min),
+    })
+}
+
 /// The configured path, or that of the environment; an empty variable counts as unset.
 fn onnxruntime(config: &Config) -> Option<PathBuf> {
     let variable = || {
@@ -222,6 +268,9 @@ impl Clock {
         lap.as_secs_f64() * 1e3
     }
 }
+
+#[cfg(test)]
+mod reduced;
 
 #[cfg(test)]
 mod tests {

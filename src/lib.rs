@@ -40,6 +40,9 @@ mod spoof;
 mod verdict;
 
 pub use config::Config;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub use decode::compare_jpeg_decoders;
 pub use engine::{Engine, EngineInfo, ModelFile};
 pub use error::{Error, ErrorCode, Findings};
 pub use pixels::{Image, PixelFormat, Pixels};

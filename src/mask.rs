@@ -2,6 +2,7 @@
 
 use image::RgbImage;
 
+use crate::decode::{Glance, Picture};
 use crate::error::{Error, ErrorCode, Findings};
 use crate::inference::{Network, Runtime, Signature};
 use crate::models::Models;
@@ -20,6 +21,8 @@ const TEMPLATE: [[f64; 2]; 5] = [
 const TEMPLATE_SIZE: f64 = 96.0;
 /// A larger face is made smaller first, with a filter; interpolating alone would alias.
 const MAX_DOWNSAMPLING: f64 = 1.5;
+/// Decoded pixels per pixel of an aligned face.
+const SAMPLES: f64 = 2.0;
 
 /// The mask classifier.
 pub(crate) struct MaskClassifier {
@@ -49,19 +52,47 @@ impl MaskClassifier {
     }
 
     /// Refuses a network that does not look at its pictures.
-    pub fn try_out(&self, pictures: &[RgbImage; 2], face: &Face) -> Result<(), Error> {
+    pub fn try_out(&self, pictures: &[Picture; 2], face: &Face) -> Result<(), Error> {
         let [first, second] = pictures;
         let answers = [self.logit(first, face)?, self.logit(second, face)?];
         selftest::ensure_different(&self.network, answers.map(|logit| [logit]))
     }
 
+    /// What [`probability`](Self::probability) looks at, in an image of this size.
+    ///
+    /// # Errors
+    /// Landmarks that coincide are 005.
+    pub fn glance(&self, [width, height]: [u32; 2], face: &Face) -> Result<Glance, Error> {
+        let points = face.points.map(|point| point.map(f64::from));
+        let fit = fit(&points, self.size)?;
+        let margin = 2.0 / fit.scale();
+        let corners = corners(&fit, self.size);
+        let span = |axis: usize, side: u32| {
+            let places = corners.map(|corner| corner[axis] + 0.5);
+            let low = places.into_iter().fold(f64::INFINITY, f64::min) - margin;
+            let high = places.into_iter().fold(f64::NEG_INFINITY, f64::max) + margin;
+            // A face beyond the border still needs the border's pixels.
+            let start = low.clamp(0.0, f64::from(side) - 1.0);
+            (start, high.clamp(start + 1.0, f64::from(side)) - start)
+        };
+        let ((x, width), (y, height)) = (span(0, width), span(1, height));
+        let part = Rect {
+            x,
+            y,
+            width,
+            height,
+        };
+        let unit = 1.0 / (fit.scale() * SAMPLES);
+        Ok(Glance { part, unit })
+    }
+
     /// Probability that a mask covers mouth or nose.
-    pub fn probability(&self, image: &RgbImage, face: &Face) -> Result<f32, Error> {
+    pub fn probability(&self, image: &Picture, face: &Face) -> Result<f32, Error> {
         let probability = 1.0 / (1.0 + (-self.logit(image, face)?).exp());
         Ok(probability as f32)
     }
 
-    fn logit(&self, image: &RgbImage, face: &Face) -> Result<f64, Error> {
+    fn logit(&self, image: &Picture, face: &Face) -> Result<f64, Error> {
         let aligned = align(image, &face.points, self.size)?;
         let outputs = self.network.run(&tensor(&aligned))?;
         let [logit] = outputs.as_slice() else {
@@ -152,18 +183,29 @@ impl Similarity {
 }
 
 /// The face turned upright and scaled so that its landmarks meet the template.
-fn align(image: &RgbImage, points: &[[f32; 2]; 5], size: u32) -> Result<RgbImage, Error> {
-    let target = TEMPLATE.map(|point| point.map(|value| value * f64::from(size) / TEMPLATE_SIZE));
-    let points = points.map(|point| point.map(f64::from));
-    let degenerate = || Error::internal("the landmarks of the face coincide; check the detector");
-    let fit = Similarity::fit(&points, &target).ok_or_else(degenerate)?;
-    if fit.scale() >= 1.0 / MAX_DOWNSAMPLING {
-        return Ok(warp(image, &fit, size));
+fn align(image: &Picture, points: &[[f32; 2]; 5], size: u32) -> Result<RgbImage, Error> {
+    let points = points.map(|point| image.place(point.map(f64::from)));
+    let image = image.pixels();
+    let whole = fit(&points, size)?;
+    if whole.scale() >= 1.0 / MAX_DOWNSAMPLING {
+        return Ok(warp(image, &whole, size));
     }
-    let part = reduce(image, &fit, size)?;
+    let part = reduce(image, &whole, size)?;
     let points = points.map(|point| part.place(point));
-    let fit = Similarity::fit(&points, &target).ok_or_else(degenerate)?;
-    Ok(warp(&part.image, &fit, size))
+    Ok(warp(&part.image, &fit(&points, size)?, size))
+}
+
+/// How these landmarks are brought to the template in an aligned face of this size.
+fn fit(points: &[[f64; 2]; 5], size: u32) -> Result<Similarity, Error> {
+    let target = TEMPLATE.map(|point| point.map(|value| value * f64::from(size) / TEMPLATE_SIZE));
+    Similarity::fit(points, &target)
+        .ok_or_else(|| Error::internal("the landmarks of the face coincide; check the detector"))
+}
+
+/// Where the corners of an aligned face of this size come from.
+fn corners(fit: &Similarity, size: u32) -> [[f64; 2]; 4] {
+    let last = f64::from(size - 1);
+    [[0.0, 0.0], [last, 0.0], [0.0, last], [last, last]].map(|[x, y]| fit.source(x, y))
 }
 
 /// A part of a smaller copy of the image.
@@ -185,9 +227,7 @@ impl Part {
 /// The part of the image around the face, made smaller so that little is left to scale.
 fn reduce(image: &RgbImage, fit: &Similarity, size: u32) -> Result<Part, Error> {
     let factor = fit.scale() * MAX_DOWNSAMPLING;
-    let last = f64::from(size - 1);
-    let corners =
-        [[0.0, 0.0], [last, 0.0], [0.0, last], [last, last]].map(|[x, y]| fit.source(x, y));
+    let corners = corners(fit, size);
     // Per axis: ratio of the sizes, first pixel and number of pixels of the part in the small copy.
     let span = |axis: usize, side: u32| {
         let small = (f64::from(side) * factor).round().max(1.0);
@@ -308,7 +348,7 @@ mod tests {
 
     #[test]
     fn points_that_coincide_are_an_internal_error() {
-        let error = align(&RgbImage::new(50, 50), &[[10.0; 2]; 5], 96).unwrap_err();
+        let error = align(&RgbImage::new(50, 50).into(), &[[10.0; 2]; 5], 96).unwrap_err();
         assert_eq!(error.code(), ErrorCode::Internal);
     }
 
@@ -327,7 +367,7 @@ mod tests {
             (3000, 20.0, 0.5),
             (100, 0.4, 0.0),
         ] {
-            let image = map(side);
+            let image = map(side).into();
             let middle = f64::from(side) / 2.0;
             let place = |[x, y]: [f64; 2]| {
                 let (x, y) = ((x - 48.0) * scale, (y - 48.0) * scale);
@@ -353,7 +393,7 @@ mod tests {
 
     #[test]
     fn a_face_beyond_the_border_goes_on_with_edge_pixels() {
-        let white = RgbImage::from_pixel(2000, 1500, image::Rgb([255; 3]));
+        let white = RgbImage::from_pixel(2000, 1500, image::Rgb([255; 3])).into();
         for offset in [-30_000.0, -900.0, 1900.0, 30_000.0] {
             let points = face()
                 .points
@@ -365,7 +405,7 @@ mod tests {
 
     #[test]
     fn the_threshold_refuses() {
-        let image = RgbImage::new(96, 96);
+        let image = RgbImage::new(96, 96).into();
         let masked = classifier(0.1);
         let probability = masked.probability(&image, &face()).unwrap();
         assert!((probability - 0.524_98).abs() < 1e-4);
@@ -392,7 +432,7 @@ mod tests {
             };
             assert_eq!(
                 classifier
-                    .probability(&RgbImage::new(96, 96), &face())
+                    .probability(&RgbImage::new(96, 96).into(), &face())
                     .unwrap_err()
                     .code(),
                 ErrorCode::Internal

@@ -2,12 +2,15 @@
 
 use image::RgbImage;
 
+use crate::decode::{Glance, Picture};
 use crate::error::{Error, ErrorCode, Findings};
-use crate::resample::{Rect, resize};
+use crate::resample::Rect;
 use crate::verdict::{Face, Quality, Reason};
 
 /// Side in pixels of the face on which light and sharpness are measured.
 const SIDE: u32 = 128;
+/// Decoded pixels per pixel of that face. Fewer would make it look blurred.
+const SAMPLES: f64 = 1.25;
 /// Luma up to and from which a pixel is clipped.
 const BLACK: f32 = 4.0;
 const WHITE: f32 = 251.0;
@@ -39,11 +42,16 @@ const MAX_CLIPPED: f32 = 0.3;
 /// 1.9 %, and 10 % of the attacks.
 const MIN_SHARPNESS: f32 = 15.0;
 
+/// What [`measure`] looks at, in an image of this size.
+pub(crate) fn glance([width, height]: [u32; 2], face: &Face) -> Glance {
+    Glance::new(visible(width, height, face), SIDE, SIDE, SAMPLES)
+}
+
 /// Measures the image of a face.
-pub(crate) fn measure(image: &RgbImage, face: &Face) -> Result<Quality, Error> {
+pub(crate) fn measure(image: &Picture, face: &Face) -> Result<Quality, Error> {
     let [_, _, width, height] = face.bbox;
-    let visible = visible(image, face);
-    let light = Light::measure(&luma(&resize(image, visible, SIDE, SIDE)?));
+    let visible = visible(image.width(), image.height(), face);
+    let light = Light::measure(&luma(&image.resize(visible, SIDE, SIDE)?));
     let pose = Pose::estimate(&face.points);
     let quality = Quality {
         face_size: height,
@@ -118,17 +126,14 @@ pub(crate) fn refuse(
 }
 
 /// The part of the face box inside the image, at least one pixel of it.
-fn visible(image: &RgbImage, face: &Face) -> Rect {
+fn visible(image_width: u32, image_height: u32, face: &Face) -> Rect {
     let [x, y, width, height] = face.bbox.map(f64::from);
     let span = |start: f64, length: f64, side: u32| {
         let side = f64::from(side);
         let first = start.clamp(0.0, side - 1.0);
         (first, (start + length).clamp(first + 1.0, side) - first)
     };
-    let ((x, width), (y, height)) = (
-        span(x, width, image.width()),
-        span(y, height, image.height()),
-    );
+    let ((x, width), (y, height)) = (span(x, width, image_width), span(y, height, image_height));
     Rect {
         x,
         y,
@@ -252,7 +257,7 @@ mod tests {
     }
 
     fn found(image: &RgbImage, face: &Face) -> Vec<Reason> {
-        reasons(&measure(image, face).unwrap())
+        reasons(&measure(&image.clone().into(), face).unwrap())
     }
 
     #[test]
@@ -316,7 +321,9 @@ mod tests {
             ..face([0.0, 0.0, 100.0, 100.0])
         };
         assert_eq!(
-            measure(&lively(|v| v as u8), &broken).unwrap_err().code(),
+            measure(&lively(|v| v as u8).into(), &broken)
+                .unwrap_err()
+                .code(),
             ErrorCode::Internal
         );
     }

@@ -17,13 +17,13 @@ pub(crate) struct Rect {
 }
 
 impl Rect {
-    /// The whole image.
-    pub fn whole(image: &RgbImage) -> Self {
+    /// All of an image of this size.
+    pub fn whole(width: u32, height: u32) -> Self {
         Rect {
             x: 0.0,
             y: 0.0,
-            width: image.width().into(),
-            height: image.height().into(),
+            width: width.into(),
+            height: height.into(),
         }
     }
 }

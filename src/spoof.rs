@@ -1,13 +1,18 @@
 //! Tells a bona fide presentation from a print or a screen.
 
-use image::{RgbImage, imageops};
+use image::imageops;
 
+use crate::decode::{Glance, Picture};
 use crate::error::Error;
 use crate::inference::{Network, Runtime, Signature, Tensor};
 use crate::models::{CropKind, Models, View};
-use crate::resample::{Rect, fill, resize};
+use crate::resample::{Rect, fill};
 use crate::selftest;
 use crate::verdict::{AttackType, Face};
+
+/// Decoded pixels per pixel of a network's input. Where it is less, the networks notice that an image was
+/// decoded at a reduced scale.
+const SAMPLES: f64 = 2.0;
 
 /// The liveness networks and how they are fused.
 pub(crate) struct SpoofDetector {
@@ -60,7 +65,7 @@ impl SpoofDetector {
     }
 
     /// Refuses networks that do not look at their pictures, or say the same of live and attack.
-    pub fn try_out(&self, pictures: &[RgbImage; 2], face: &Face) -> Result<(), Error> {
+    pub fn try_out(&self, pictures: &[Picture; 2], face: &Face) -> Result<(), Error> {
         let [first, second] = pictures;
         for network in &self.networks {
             let answers = [network.logits(first, face)?, network.logits(second, face)?];
@@ -71,8 +76,20 @@ impl SpoofDetector {
         Ok(())
     }
 
-    /// Looks for signs of a print or a screen, at full resolution.
-    pub fn evidence(&self, image: &RgbImage, face: &Face) -> Result<Evidence, Error> {
+    /// What [`evidence`](Self::evidence) looks at, in an image of this size.
+    pub fn glances(&self, [width, height]: [u32; 2], face: &Face) -> Vec<Glance> {
+        let glance = |network: &SpoofNetwork, view: &View| {
+            let part = crop(width, height, face, network.crop, view.scale);
+            Glance::new(part, network.size, network.size, SAMPLES)
+        };
+        self.networks
+            .iter()
+            .flat_map(|network| network.views.iter().map(move |view| glance(network, view)))
+            .collect()
+    }
+
+    /// Looks for signs of a print or a screen.
+    pub fn evidence(&self, image: &Picture, face: &Face) -> Result<Evidence, Error> {
         let mut logit = self.bias;
         let [mut print, mut replay] = [0.0; 2];
         for network in &self.networks {
@@ -96,7 +113,7 @@ impl SpoofDetector {
 
 impl SpoofNetwork {
     /// Means over the views: where exactly the box lies, and which cheek is lit, must not matter.
-    fn logits(&self, image: &RgbImage, face: &Face) -> Result<[f64; 3], Error> {
+    fn logits(&self, image: &Picture, face: &Face) -> Result<[f64; 3], Error> {
         let outputs = self.network.run(&self.input(image, face)?)?;
         let [logits] = outputs.as_slice() else {
             return Err(self
@@ -112,7 +129,7 @@ impl SpoofNetwork {
         Ok(std::array::from_fn(mean))
     }
 
-    fn input(&self, image: &RgbImage, face: &Face) -> Result<Tensor, Error> {
+    fn input(&self, image: &Picture, face: &Face) -> Result<Tensor, Error> {
         let side = self.size as usize;
         let mut input = Tensor::zeros(&[self.views.len(), 3, side, side]);
         for (view, planes) in self
@@ -120,8 +137,8 @@ impl SpoofNetwork {
             .iter()
             .zip(input.data.chunks_exact_mut(3 * side * side))
         {
-            let part = crop(image, face, self.crop, view.scale);
-            let mut pixels = resize(image, part, self.size, self.size)?;
+            let part = crop(image.width(), image.height(), face, self.crop, view.scale);
+            let mut pixels = image.resize(part, self.size, self.size)?;
             if view.mirror {
                 imageops::flip_horizontal_in_place(&mut pixels);
             }
@@ -146,8 +163,8 @@ fn softmax(logits: [f64; 2]) -> [f64; 2] {
 
 /// The part of the image that a network sees: around the face, shifted to lie inside the image,
 /// and smaller where the image ends sooner, so that nothing is ever padded.
-fn crop(image: &RgbImage, face: &Face, kind: CropKind, scale: f64) -> Rect {
-    let (image_width, image_height) = (f64::from(image.width()), f64::from(image.height()));
+fn crop(width: u32, height: u32, face: &Face, kind: CropKind, scale: f64) -> Rect {
+    let (image_width, image_height) = (f64::from(width), f64::from(height));
     let [x, y, width, height] = face.bbox.map(f64::from);
     let (left, width) = clip(x, width, image_width);
     let (top, height) = clip(y, height, image_height);
@@ -183,6 +200,8 @@ fn clip(start: f64, length: f64, side: f64) -> (f64, f64) {
 
 #[cfg(test)]
 mod tests {
+    use image::RgbImage;
+
     use super::*;
     use crate::ErrorCode;
     use crate::inference::Dim;
@@ -197,7 +216,7 @@ mod tests {
     }
 
     fn part(width: u32, height: u32, bbox: [f32; 4], kind: CropKind, scale: f64) -> [f64; 4] {
-        let rect = crop(&RgbImage::new(width, height), &face(bbox), kind, scale);
+        let rect = crop(width, height, &face(bbox), kind, scale);
         [rect.x, rect.y, rect.width, rect.height]
     }
 
@@ -244,9 +263,9 @@ mod tests {
                 4.7 + step * 0.233,
             ];
             for kind in [CropKind::Square, CropKind::Box] {
-                let image = RgbImage::new(101, 67);
-                let rect = crop(&image, &face(bbox), kind, 3.2);
-                assert!(resize(&image, rect, 16, 16).is_ok(), "{bbox:?} {rect:?}");
+                let image = Picture::from(RgbImage::new(101, 67));
+                let rect = crop(101, 67, &face(bbox), kind, 3.2);
+                assert!(image.resize(rect, 16, 16).is_ok(), "{bbox:?} {rect:?}");
             }
         }
     }
@@ -278,7 +297,10 @@ mod tests {
     }
 
     fn evidence(detector: &SpoofDetector) -> Result<Evidence, Error> {
-        detector.evidence(&RgbImage::new(64, 64), &face([10.0, 10.0, 30.0, 30.0]))
+        detector.evidence(
+            &RgbImage::new(64, 64).into(),
+            &face([10.0, 10.0, 30.0, 30.0]),
+        )
     }
 
     #[test]
@@ -326,7 +348,7 @@ mod tests {
                 weight: 1.0,
             };
             network
-                .logits(&image, &face([15.0, 15.0, 30.0, 30.0]))
+                .logits(&image.into(), &face([15.0, 15.0, 30.0, 30.0]))
                 .unwrap()
         };
         assert_eq!(red([true, true]), [1.0, 1.0, 0.0]);

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
 
-use super::{Limits, jpeg, turn};
+use super::{Glance, Limits, Overview, Picture, jpeg};
 use crate::deadline::Deadline;
 use crate::error::Error;
 use crate::memory;
@@ -17,13 +17,43 @@ const MAX_BYTES_PER_PIXEL: u64 = 4;
 /// What a decoder may take besides: palettes, profiles, tables.
 const DECODER_OVERHEAD: u64 = 64 << 20;
 
+/// Decodes a file, a JPEG no more finely than the overview asks for, if that can be had.
 pub(super) fn decode(
     bytes: &[u8],
     limits: &Limits,
+    overview: &Overview,
     deadline: &Deadline,
-) -> Result<RgbImage, Error> {
+) -> Result<Picture, Error> {
     limits.check_file(bytes.len() as u64)?;
     let format = sniff(bytes)?;
+    if format == ImageFormat::Jpeg
+        && let Some(picture) = jpeg::overview(bytes, limits, overview, deadline)
+    {
+        return Ok(picture);
+    }
+    full(bytes, format, limits, deadline)
+}
+
+/// Decodes a JPEG once more, finely enough for these glances.
+pub(super) fn decode_again(
+    bytes: &[u8],
+    glances: &[Glance],
+    limits: &Limits,
+    deadline: &Deadline,
+) -> Result<Picture, Error> {
+    match jpeg::detail(bytes, glances, deadline) {
+        Some(picture) => Ok(picture),
+        None => full(bytes, ImageFormat::Jpeg, limits, deadline),
+    }
+}
+
+/// Decodes all of a file at full resolution.
+fn full(
+    bytes: &[u8],
+    format: ImageFormat,
+    limits: &Limits,
+    deadline: &Deadline,
+) -> Result<Picture, Error> {
     // A decoder that panics on an input has met a damaged one.
     let (image, orientation) =
         catch_unwind(AssertUnwindSafe(|| pixels(bytes, format, limits, deadline)))
@@ -35,7 +65,7 @@ pub(super) fn decode(
             })
             // A decoder that ran out of time says that it cannot read its file.
             .or_else(|error| deadline.check().and(Err(error)))?;
-    Ok(turn(to_rgb(image), orientation))
+    Ok(Picture::from(to_rgb(image)).upright(orientation))
 }
 
 /// The format by the first bytes; names and types that clients state are often wrong.
@@ -80,7 +110,7 @@ fn pixels(
     let (width, height) = decoder.dimensions();
     limits.check_size(width, height)?;
     if format == ImageFormat::Jpeg {
-        check_scans(bytes, width, height)?;
+        jpeg::check_scans(bytes, width, height)?;
     }
     if decoder.total_bytes() > most {
         return Err(Error::unreadable(format!(
@@ -96,17 +126,6 @@ fn pixels(
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let image = DynamicImage::from_decoder(decoder).map_err(damaged)?;
     Ok((image, orientation))
-}
-
-fn check_scans(bytes: &[u8], width: u32, height: u32) -> Result<(), Error> {
-    let scans = jpeg::scans(bytes)
-        .ok_or_else(|| Error::unreadable("the JPEG is truncated: its end is missing"))?;
-    if !jpeg::is_affordable(scans, width, height) {
-        return Err(Error::unreadable(format!(
-            "the JPEG of {width} x {height} pixels has {scans} scans, which would take too long: save it with fewer"
-        )));
-    }
-    Ok(())
 }
 
 /// Eight bits per sample; transparent parts show white, as most viewers would.
@@ -150,8 +169,9 @@ mod tests {
         side: 200,
     };
 
-    fn decode(bytes: &[u8]) -> Result<RgbImage, Error> {
-        super::decode(bytes, &LIMITS, &Deadline::after(Duration::from_secs(3600)))
+    fn decode(bytes: &[u8]) -> Result<Picture, Error> {
+        let far = Deadline::after(Duration::from_secs(3600));
+        super::decode(bytes, &LIMITS, &Overview::full(), &far)
     }
 
     fn png(width: u32, height: u32) -> Vec<u8> {
@@ -202,7 +222,7 @@ mod tests {
     #[test]
     fn a_decoder_that_is_late_is_not_an_unreadable_image() {
         let late = Deadline::after(Duration::ZERO);
-        let error = super::decode(&png(100, 100), &LIMITS, &late).unwrap_err();
+        let error = super::decode(&png(100, 100), &LIMITS, &Overview::full(), &late).unwrap_err();
         assert_eq!(error.code(), ErrorCode::Internal, "{error}");
     }
 

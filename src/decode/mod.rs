@@ -1,22 +1,30 @@
 //! From what a caller hands in to upright RGB pixels.
 
 mod base64;
+mod colour;
+mod detail;
 mod encoded;
 mod jpeg;
+mod picture;
 mod raw;
 mod yuv;
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
-
-use image::metadata::Orientation;
-use image::{DynamicImage, RgbImage};
 
 use crate::config::Config;
 use crate::deadline::Deadline;
 use crate::error::Error;
 use crate::pixels::Image;
+use crate::resample::Rect;
+
+#[cfg(fuzzing)]
+pub use jpeg::compare_jpeg_decoders;
+
+pub(crate) use detail::{Glance, Overview};
+pub(crate) use picture::Picture;
 
 /// What an image may cost. It is checked before anything of that size is allocated.
 #[derive(Debug, Clone, Copy)]
@@ -64,17 +72,55 @@ impl Limits {
     }
 }
 
+/// An image that was decoded as finely as a first look needs.
+#[derive(Debug)]
+pub(crate) struct Decoded<'a> {
+    /// All of the image.
+    pub picture: Picture,
+    /// The file, where it can be decoded more finely.
+    file: Option<Cow<'a, [u8]>>,
+}
+
 /// Decodes an image and turns it upright.
-pub(crate) fn decode(
-    image: Image<'_>,
+pub(crate) fn decode<'a>(
+    image: Image<'a>,
     limits: &Limits,
+    overview: &Overview,
     deadline: &Deadline,
-) -> Result<RgbImage, Error> {
-    match image {
-        Image::Encoded(bytes) => encoded::decode(bytes, limits, deadline),
-        Image::Base64(text) => encoded::decode(&base64::decode(text, limits)?, limits, deadline),
-        Image::File(path) => encoded::decode(&read(path, limits)?, limits, deadline),
-        Image::Pixels(pixels) => raw::decode(&pixels, limits),
+) -> Result<Decoded<'a>, Error> {
+    let file = match image {
+        Image::Encoded(bytes) => Cow::Borrowed(bytes),
+        Image::Base64(text) => Cow::Owned(base64::decode(text, limits)?),
+        Image::File(path) => Cow::Owned(read(path, limits)?),
+        Image::Pixels(pixels) => {
+            let picture = raw::decode(&pixels, limits)?;
+            return Ok(Decoded {
+                picture,
+                file: None,
+            });
+        }
+    };
+    let picture = encoded::decode(&file, limits, overview, deadline)?;
+    let file = (picture.unit() > 1).then_some(file);
+    Ok(Decoded { picture, file })
+}
+
+impl Decoded<'_> {
+    /// A picture that is fine enough for these glances and shows all that they look at.
+    pub fn detailed(
+        self,
+        glances: &[Glance],
+        limits: &Limits,
+        deadline: &Deadline,
+    ) -> Result<Picture, Error> {
+        match self.file {
+            Some(file) if detail::unit_of(glances) < self.picture.unit() => {
+                // It is not needed any more, and the next one is larger.
+                drop(self.picture);
+                encoded::decode_again(&file, glances, limits, deadline)
+            }
+            _ => Ok(self.picture),
+        }
     }
 }
 
@@ -99,11 +145,4 @@ fn read(path: &Path, limits: &Limits) -> Result<Vec<u8>, Error> {
             _ => fault(&error),
         })?;
     Ok(bytes)
-}
-
-/// Applies an EXIF orientation.
-fn turn(image: RgbImage, orientation: Orientation) -> RgbImage {
-    let mut image = DynamicImage::ImageRgb8(image);
-    image.apply_orientation(orientation);
-    image.into_rgb8()
 }

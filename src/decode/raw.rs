@@ -5,12 +5,12 @@ use image::metadata::Orientation;
 
 use super::encoded::on_white;
 use super::yuv::{ChromaRow, Converter};
-use super::{Limits, turn};
+use super::{Limits, Picture};
 use crate::error::Error;
 use crate::memory;
 use crate::pixels::{PixelFormat, Pixels};
 
-pub(super) fn decode(pixels: &Pixels<'_>, limits: &Limits) -> Result<RgbImage, Error> {
+pub(super) fn decode(pixels: &Pixels<'_>, limits: &Limits) -> Result<Picture, Error> {
     let orientation = Orientation::from_exif(pixels.orientation).ok_or_else(|| {
         Error::bad_request(format!(
             "orientation is {}; EXIF knows 1 to 8, 1 is upright",
@@ -28,7 +28,7 @@ pub(super) fn decode(pixels: &Pixels<'_>, limits: &Limits) -> Result<RgbImage, E
     // As it is stored, and turned upright.
     let rgb = (u64::from(pixels.width) * u64::from(pixels.height)).saturating_mul(3);
     memory::expect(rgb.saturating_mul(2))?;
-    Ok(turn(layout.read(pixels), orientation))
+    Ok(Picture::from(layout.read(pixels)).upright(orientation))
 }
 
 /// Where the rows of the planes lie; made only where all of them lie inside the data.
@@ -242,7 +242,8 @@ mod tests {
     fn read(data: &[u8], format: PixelFormat, width: u32, height: u32, stride: usize) -> Vec<u8> {
         decode(&pixels(data, format, width, height, stride), &LIMITS)
             .unwrap()
-            .into_raw()
+            .pixels()
+            .to_vec()
     }
 
     #[test]

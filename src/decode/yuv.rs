@@ -113,18 +113,8 @@ impl Work for Pixels<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::colour::rgb as plain;
     use super::*;
-
-    /// The formula as JFIF writes it, in fixed point.
-    fn plain(y: u8, u: u8, v: u8) -> [u8; 3] {
-        let (y, u, v) = (i32::from(y) << 16, i32::from(u) - 128, i32::from(v) - 128);
-        let round = |value: i32| ((value + (1 << 15)) >> 16).clamp(0, 255) as u8;
-        [
-            round(y + 91_881 * v),
-            round(y - 22_554 * u - 46_802 * v),
-            round(y + 116_130 * u),
-        ]
-    }
 
     #[test]
     fn every_colour_is_that_of_the_formula() {

@@ -1,9 +1,23 @@
 //! Whether a JPEG is all there, and what it costs to decode.
 
+use crate::error::Error;
+
+/// Refuses a JPEG without an end, and one with too many scans for its size.
+pub(in crate::decode) fn check_scans(bytes: &[u8], width: u32, height: u32) -> Result<(), Error> {
+    let scans = scans(bytes)
+        .ok_or_else(|| Error::unreadable("the JPEG is truncated: its end is missing"))?;
+    if !is_affordable(scans, width, height) {
+        return Err(Error::unreadable(format!(
+            "the JPEG of {width} x {height} pixels has {scans} scans, which would take too long: save it with fewer"
+        )));
+    }
+    Ok(())
+}
+
 /// The decoder fills what is missing of a truncated file with grey, which is no image of a face.
 /// So this walks over the markers to the end of the image; what follows it (further pictures,
 /// video, padding) does not matter. Gives the number of scans, or `None` where the end is missing.
-pub(super) fn scans(bytes: &[u8]) -> Option<u32> {
+fn scans(bytes: &[u8]) -> Option<u32> {
     let mut scans = 0;
     let mut rest = bytes.get(2..).unwrap_or_default();
     while let Some(at) = rest.iter().position(|byte| *byte == 0xff) {

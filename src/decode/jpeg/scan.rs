@@ -1,0 +1,299 @@
+//! From the entropy-coded data to pixels.
+
+use std::ops::Range;
+
+use image::RgbImage;
+
+use super::bits::Bits;
+use super::header::{BLOCK, Component, Header, HuffmanSegment};
+use super::huffman::{AcCode, COEFFICIENTS, DcCode};
+use super::idct::{Transform, ZIGZAG, factors, last_needed, sample, transform};
+use crate::deadline::Deadline;
+use crate::decode::colour::rgb;
+
+/// A mean of a block beyond this is no picture's.
+const MAX_MEAN: i32 = 1 << 14;
+const FIRST_RESTART: u8 = 0xd0;
+const END_OF_IMAGE: u8 = 0xd9;
+
+/// Where the MCUs lie that are wanted.
+pub(super) struct Grid {
+    /// Columns and rows of MCUs in the picture.
+    all: [usize; 2],
+    /// Those that are decoded.
+    wanted: [Range<usize>; 2],
+    /// Columns and rows of samples per MCU, at the scale.
+    mcu: [usize; 2],
+    /// Columns and rows of samples in the picture, at the scale.
+    size: [usize; 2],
+}
+
+impl Grid {
+    /// The MCUs that cover a part of the picture (its columns and rows), at one `unit`th of its size.
+    pub fn new(header: &Header<'_>, unit: usize, part: [Range<usize>; 2]) -> Self {
+        let full = [header.width, header.height];
+        let blocks = header.components[0].blocks;
+        let mcu = blocks.map(|blocks| blocks * BLOCK);
+        let [columns, rows] = part;
+        let wanted = |axis: usize, part: Range<usize>| {
+            part.start / mcu[axis]..part.end.min(full[axis]).div_ceil(mcu[axis])
+        };
+        Grid {
+            all: [0, 1].map(|axis| full[axis].div_ceil(mcu[axis])),
+            wanted: [wanted(0, columns), wanted(1, rows)],
+            mcu: mcu.map(|side| side / unit),
+            size: full.map(|side| side.div_ceil(unit)),
+        }
+    }
+
+    /// Column and row of the first sample that is decoded.
+    pub fn origin(&self) -> [usize; 2] {
+        [0, 1].map(|axis| self.wanted[axis].start * self.mcu[axis])
+    }
+
+    /// Columns and rows of samples that are decoded.
+    fn decoded(&self) -> [usize; 2] {
+        [0, 1].map(|axis| {
+            (self.wanted[axis].end * self.mcu[axis]).min(self.size[axis])
+                - self.wanted[axis].start * self.mcu[axis]
+        })
+    }
+
+    /// Bytes that the decoded samples take as RGB.
+    pub fn bytes(&self) -> u64 {
+        let [width, height] = self.decoded().map(|side| side as u64);
+        3 * width * height
+    }
+
+    /// Columns of samples that the wanted MCUs hold.
+    fn stride(&self) -> usize {
+        self.wanted[0].len() * self.mcu[0]
+    }
+}
+
+/// What is decoded of a component.
+struct Plane {
+    /// Blocks per MCU, and samples per block, across and down.
+    blocks: [usize; 2],
+    block: [usize; 2],
+    dc: usize,
+    ac: usize,
+    factors: [f32; COEFFICIENTS],
+    /// Coefficients beyond this one are too fine.
+    last: usize,
+    transform: Transform,
+    /// Mean of the block before.
+    mean: i32,
+    /// The samples of one row of MCUs.
+    samples: Vec<u8>,
+}
+
+/// A scan that is being decoded.
+struct Scan<'a> {
+    bits: Bits<'a>,
+    dc: Vec<DcCode>,
+    ac: Vec<AcCode>,
+    planes: Vec<Plane>,
+    grid: Grid,
+    restart_interval: usize,
+    /// MCUs until the next restart marker, and which it is.
+    until_restart: usize,
+    restarts: u8,
+}
+
+/// The wanted part of a picture; `None` where its data are not what they should be, or when the time
+/// is up. Where the last row is wanted, all of the data are looked at, and the end of the image too.
+pub(super) fn decode(header: &Header<'_>, grid: Grid, deadline: &Deadline) -> Option<RgbImage> {
+    let mut scan = Scan::new(header, grid)?;
+    let [width, height] = scan.grid.decoded();
+    let mut pixels = Vec::with_capacity(3 * width * height);
+    let rows = scan.grid.wanted[1].clone();
+    for row in 0..rows.end {
+        deadline.check().ok()?;
+        scan.row(rows.contains(&row))?;
+        if rows.contains(&row) {
+            let left = height - pixels.len() / (3 * width);
+            scan.write(width, left.min(scan.grid.mcu[1]), &mut pixels);
+        }
+    }
+    if rows.end == scan.grid.all[1] {
+        scan.bits.marker(END_OF_IMAGE)?;
+    }
+    RgbImage::from_raw(width as u32, height as u32, pixels)
+}
+
+impl<'a> Scan<'a> {
+    fn new(header: &Header<'a>, grid: Grid) -> Option<Self> {
+        let (mut dc, mut ac) = (Shared::default(), Shared::default());
+        let plane = |component: &Component<'a>| {
+            let blocks = component.blocks;
+            let block = [0, 1].map(|axis| grid.mcu[axis] / blocks[axis]);
+            Some(Plane {
+                blocks,
+                block,
+                dc: dc.place(component.dc, DcCode::new),
+                ac: ac.place(component.ac, AcCode::new),
+                factors: factors(&component.quantization),
+                last: last_needed(block),
+                transform: transform(block)?,
+                mean: 0,
+                samples: vec![0; grid.stride() * grid.mcu[1]],
+            })
+        };
+        Some(Scan {
+            bits: Bits::new(header.data),
+            planes: header.components.iter().map(plane).collect::<Option<_>>()?,
+            dc: dc.codes,
+            ac: ac.codes,
+            grid,
+            restart_interval: header.restart_interval,
+            until_restart: header.restart_interval,
+            restarts: 0,
+        })
+    }
+
+    /// Reads a row of MCUs.
+    fn row(&mut self, wanted: bool) -> Option<()> {
+        let columns = self.grid.wanted[0].clone();
+        for column in 0..self.grid.all[0] {
+            self.restart()?;
+            if wanted && columns.contains(&column) {
+                self.mcu(column - columns.start)?;
+            } else {
+                self.skip_mcu()?;
+            }
+        }
+        // Until here zeros stood for what is missing.
+        (!self.bits.is_exhausted()).then_some(())
+    }
+
+    /// Passes over a restart marker where one is due.
+    fn restart(&mut self) -> Option<()> {
+        if self.restart_interval == 0 {
+            return Some(());
+        }
+        if self.until_restart == 0 {
+            self.bits.marker(FIRST_RESTART + self.restarts % 8)?;
+            self.restarts = self.restarts.wrapping_add(1);
+            self.until_restart = self.restart_interval;
+            for plane in &mut self.planes {
+                plane.mean = 0;
+            }
+        }
+        self.until_restart -= 1;
+        Some(())
+    }
+
+    /// Decodes the MCU in this column of the wanted ones.
+    fn mcu(&mut self, column: usize) -> Option<()> {
+        let stride = self.grid.stride();
+        let left = column * self.grid.mcu[0];
+        for plane in &mut self.planes {
+            let (dc, ac) = (&self.dc[plane.dc], &self.ac[plane.ac]);
+            let [width, height] = plane.block;
+            let [across, down] = plane.blocks;
+            for block in 0..across * down {
+                let at = block / across * height * stride + left + block % across * width;
+                plane.block(&mut self.bits, dc, ac, at, stride)?;
+            }
+        }
+        Some(())
+    }
+
+    /// Keeps track of the means only.
+    fn skip_mcu(&mut self) -> Option<()> {
+        for plane in &mut self.planes {
+            let (dc, ac) = (&self.dc[plane.dc], &self.ac[plane.ac]);
+            for _ in 0..plane.blocks[0] * plane.blocks[1] {
+                plane.mean(&mut self.bits, dc)?;
+                ac.skip(&mut self.bits, 1)?;
+            }
+        }
+        Some(())
+    }
+
+    /// Appends the first rows of the planes as RGB.
+    fn write(&self, width: usize, rows: usize, pixels: &mut Vec<u8>) {
+        let stride = self.grid.stride();
+        for start in (0..rows).map(|row| row * stride) {
+            let line = |plane: &'_ Plane| start..start + width.min(plane.samples.len());
+            match self.planes.as_slice() {
+                [luma, blue, red] => {
+                    let lines = luma.samples[line(luma)]
+                        .iter()
+                        .zip(&blue.samples[line(blue)])
+                        .zip(&red.samples[line(red)]);
+                    pixels.extend(lines.flat_map(|((y, u), v)| rgb(*y, *u, *v)));
+                }
+                planes => pixels.extend(
+                    planes[0].samples[line(&planes[0])]
+                        .iter()
+                        .flat_map(|grey| [*grey; 3]),
+                ),
+            }
+        }
+    }
+}
+
+impl Plane {
+    /// Takes the mean of the next block.
+    #[inline(always)]
+    fn mean(&mut self, bits: &mut Bits<'_>, code: &DcCode) -> Option<()> {
+        self.mean += code.difference(bits)?;
+        (self.mean.abs() < MAX_MEAN).then_some(())
+    }
+
+    /// Decodes the next block to this place of the samples.
+    #[inline(always)]
+    fn block(
+        &mut self,
+        bits: &mut Bits<'_>,
+        dc: &DcCode,
+        ac: &AcCode,
+        at: usize,
+        stride: usize,
+    ) -> Option<()> {
+        self.mean(bits, dc)?;
+        let mut coefficients = [0.0; COEFFICIENTS];
+        coefficients[0] = self.mean as f32 * self.factors[0];
+        let highest = ac.coefficients(bits, self.last, |place, value| {
+            coefficients[usize::from(ZIGZAG[place])] = value as f32 * self.factors[place];
+        })?;
+        let samples = &mut self.samples[at..];
+        if highest > 0 {
+            (self.transform)(&coefficients, samples, stride);
+        } else {
+            for row in samples.chunks_mut(stride).take(self.block[1]) {
+                row[..self.block[0]].fill(sample(coefficients[0]));
+            }
+        }
+        Some(())
+    }
+}
+
+/// Codes that several components share are made once.
+struct Shared<'a, T> {
+    segments: Vec<HuffmanSegment<'a>>,
+    codes: Vec<T>,
+}
+
+impl<T> Default for Shared<'_, T> {
+    fn default() -> Self {
+        Shared {
+            segments: Vec::new(),
+            codes: Vec::new(),
+        }
+    }
+}
+
+impl<'a, T> Shared<'a, T> {
+    /// Where the code of a segment is.
+    fn place(&mut self, segment: HuffmanSegment<'a>, new: fn(HuffmanSegment<'a>) -> T) -> usize {
+        let known = self.segments.iter().position(|other| *other == segment);
+        known.unwrap_or_else(|| {
+            self.segments.push(segment);
+            self.codes.push(new(segment));
+            self.codes.len() - 1
+        })
+    }
+}

@@ -4,6 +4,7 @@ mod base64;
 mod encoded;
 mod jpeg;
 mod raw;
+mod webp;
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};

@@ -44,6 +44,13 @@ def exif_deep():
     return bytes(block)
 
 
+def boastful(image):
+    """A WebP that claims four gibibytes of metadata."""
+    file = save(image, format="WEBP", quality=90, exif=exif(1))
+    length = file.index(b"EXIF") + 4
+    return file[:length] + struct.pack("<I", 0xFFFFFFF0) + file[length + 4 :]
+
+
 def files(portrait):
     """Name and bytes of the portrait in every format, colour type and compression."""
     grey, rgba = portrait.convert("L"), portrait.convert("RGBA")
@@ -72,6 +79,7 @@ def files(portrait):
     yield "alpha.webp", save(rgba, format="WEBP", quality=60)
     yield "animated.webp", save(portrait, format="WEBP", save_all=True, append_images=frames)
     yield "turned.webp", save(portrait, format="WEBP", exif=exif(3))
+    yield "boastful.webp", boastful(portrait)
     yield "rgb.bmp", save(portrait, format="BMP")
     yield "palette.bmp", save(palette, format="BMP")
     yield "bit.bmp", save(black, format="BMP")

@@ -4,7 +4,7 @@
 use arbitrary::{Arbitrary, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use liveness_fuzz::abi::{Config, Engine, Input, last_error};
-use liveness_fuzz::{MAX_PIXELS, MAX_SIDE, check, check_json, models};
+use liveness_fuzz::{MAX_PIXELS, MAX_SIDE, TIME_LIMIT_MS, check, check_json, models};
 use serde_json::Value;
 
 #[derive(Debug, Arbitrary)]
@@ -52,6 +52,7 @@ impl Case<'_> {
                 MAX_SIDE
             },
             strict_quality: u32::from(self.strict_quality) & if set(6) { 3 } else { 1 },
+            time_limit_ms: TIME_LIMIT_MS,
             ..Config::default()
         }
     }

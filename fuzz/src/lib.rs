@@ -14,6 +14,7 @@ use serde_json::Value;
 /// Small, so that an input costs milliseconds; what is larger is 002 all the same.
 pub const MAX_PIXELS: u64 = 1 << 20;
 pub const MAX_SIDE: u32 = 4096;
+pub const TIME_LIMIT_MS: u32 = 600_000;
 
 /// The shipped networks with a detector that looks at 64 pixels: a twentieth of the work, the same
 /// code.
@@ -32,6 +33,8 @@ pub fn limits() -> Config {
     Config {
         max_pixels: MAX_PIXELS,
         max_side: MAX_SIDE,
+        // A busy machine must not decide; what hangs is libFuzzer's to find.
+        time_limit_ms: TIME_LIMIT_MS,
         ..Config::default()
     }
 }

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
 
-use super::{Glance, Limits, Overview, Picture, jpeg};
+use super::{Glance, Limits, Overview, Picture, jpeg, webp};
 use crate::deadline::Deadline;
 use crate::error::Error;
 use crate::memory;
@@ -103,14 +103,17 @@ fn pixels(
     };
     let most = limits.pixels.saturating_mul(MAX_BYTES_PER_PIXEL);
     let mut decoder_limits = image::Limits::no_limits();
-    decoder_limits.max_alloc = Some(most.saturating_add(DECODER_OVERHEAD));
+    let allowed = picture_bytes(bytes, format, most).saturating_add(DECODER_OVERHEAD);
+    decoder_limits.max_alloc = Some(allowed);
     let mut reader = ImageReader::with_format(deadline.reader(bytes), format);
     reader.limits(decoder_limits);
     let mut decoder = reader.into_decoder().map_err(damaged)?;
     let (width, height) = decoder.dimensions();
     limits.check_size(width, height)?;
-    if format == ImageFormat::Jpeg {
-        jpeg::check_scans(bytes, width, height)?;
+    match format {
+        ImageFormat::Jpeg => jpeg::check_scans(bytes, width, height)?,
+        ImageFormat::WebP => webp::check_frames(bytes, width, height)?,
+        _ => {}
     }
     if decoder.total_bytes() > most {
         return Err(Error::unreadable(format!(
@@ -118,14 +121,39 @@ fn pixels(
             decoder.total_bytes()
         )));
     }
-    // What the decoder gives, beside a copy inside it, or else with alpha and without.
+    // What the decoder gives, beside copies inside it, or else with alpha and without.
     let given = decoder.total_bytes();
+    let copies = match format {
+        // A picture of an animation is drawn onto a canvas.
+        ImageFormat::WebP => given.saturating_mul(2),
+        _ => given,
+    };
     let forms = (u64::from(width) * u64::from(height)).saturating_mul(4 + 3);
-    memory::expect(given.saturating_add(given.max(forms)))?;
-    // Broken metadata does not make an image unreadable.
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    memory::expect(given.saturating_add(copies.max(forms)))?;
+    let orientation = match format {
+        ImageFormat::WebP => webp::orientation(bytes),
+        // Broken metadata does not make an image unreadable.
+        _ => decoder.orientation().unwrap_or(Orientation::NoTransforms),
+    };
     let image = DynamicImage::from_decoder(decoder).map_err(damaged)?;
     Ok((image, orientation))
+}
+
+/// What a picture may take, as far as that is known before its decoder is made: the one of PNG unpacks
+/// the colour profile at once, and a small file must not fill what the largest picture may take.
+fn picture_bytes(bytes: &[u8], format: ImageFormat, most: u64) -> u64 {
+    const BYTES_PER_PIXEL: u64 = 8;
+    // A PNG begins with its size.
+    let side = |at: usize| {
+        let side = bytes.get(at..)?.first_chunk()?;
+        Some(u64::from(u32::from_be_bytes(*side)))
+    };
+    match (format, side(16), side(20)) {
+        (ImageFormat::Png, Some(width), Some(height)) => {
+            most.min(width.saturating_mul(height).saturating_mul(BYTES_PER_PIXEL))
+        }
+        _ => most,
+    }
 }
 
 /// Eight bits per sample; transparent parts show white, as most viewers would.

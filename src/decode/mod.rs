@@ -7,6 +7,7 @@ mod encoded;
 mod jpeg;
 mod picture;
 mod raw;
+mod webp;
 mod yuv;
 
 use std::borrow::Cow;

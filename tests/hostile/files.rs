@@ -295,3 +295,79 @@ pub fn with_exif(image: &RgbImage, exif: &[u8]) -> [Vec<u8>; 3] {
         riff_chunk(b"RIFF", &body),
     ]
 }
+
+/// A WebP of this size around chunks, with the flags that its header states.
+fn extended_webp(flags: u8, side: u32, chunks: &[Vec<u8>]) -> Vec<u8> {
+    let sides = (side - 1).to_le_bytes()[..3].repeat(2);
+    let header = riff_chunk(b"VP8X", &[&[flags, 0, 0, 0][..], &sides].concat());
+    riff_chunk(
+        b"RIFF",
+        &[b"WEBP".to_vec(), header, chunks.concat()].concat(),
+    )
+}
+
+/// A chunk of this data that claims to have almost four gibibytes.
+fn boast(name: &[u8; 4], data: &[u8]) -> Vec<u8> {
+    [&name[..], &0xffff_fff0_u32.to_le_bytes(), data].concat()
+}
+
+/// A good WebP whose metadata claim to be longer than any file.
+pub fn boastful_exif(image: &RgbImage, exif: &[u8]) -> Vec<u8> {
+    const ONLY_EXIF: u8 = 8;
+    extended_webp(
+        ONLY_EXIF,
+        image.width(),
+        &[lossless_bitstream(image), boast(b"EXIF", exif)],
+    )
+}
+
+/// A WebP whose picture claims to be longer than any file.
+pub fn boastful_picture(image: &RgbImage) -> Vec<u8> {
+    let bitstream = lossless_bitstream(image);
+    extended_webp(0, image.width(), &[boast(b"VP8L", &bitstream[8..])])
+}
+
+fn lossless_bitstream(image: &RgbImage) -> Vec<u8> {
+    let mut bytes = Cursor::new(Vec::new());
+    image
+        .write_to(&mut bytes, image::ImageFormat::WebP)
+        .expect("the image fits");
+    bytes.into_inner()[12..].to_vec()
+}
+
+/// A WebP of 64 pixels a side around this lossy one, which claims to have 16,383; as a picture, and as
+/// the first of an animation.
+pub fn outgrown_webp(lossy: &[u8]) -> [Vec<u8>; 2] {
+    const ANIMATION: u8 = 2;
+    const SIDE: u32 = 64;
+    let mut bitstream = lossy[12..].to_vec();
+    bitstream[14..18].copy_from_slice(&16_383_u16.to_le_bytes().repeat(2));
+    let sides = (SIDE - 1).to_le_bytes()[..3].repeat(2);
+    let frame = [&[0_u8; 6][..], &sides, &[100, 0, 0, 0], &bitstream].concat();
+    [
+        extended_webp(0, SIDE, &[bitstream]),
+        extended_webp(
+            ANIMATION,
+            SIDE,
+            &[riff_chunk(b"ANIM", &[0; 6]), riff_chunk(b"ANMF", &frame)],
+        ),
+    ]
+}
+
+/// A PNG whose colour profile is a thousandth of what it unpacks to.
+pub fn profile_bomb(image: &RgbImage, megabytes: usize) -> Vec<u8> {
+    use std::io::Write;
+    let mut png = Cursor::new(Vec::new());
+    image
+        .write_to(&mut png, image::ImageFormat::Png)
+        .expect("the image fits");
+    let mut packed = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
+    let zeros = vec![0_u8; 1 << 20];
+    for _ in 0..megabytes {
+        packed.write_all(&zeros).expect("memory takes everything");
+    }
+    let data = packed.finish().expect("memory takes everything");
+    let (head, rest) = png.get_ref().split_at(PNG.len() + 25);
+    let profile = chunk(b"iCCP", &[&b"x\0\0"[..], &data].concat());
+    [head, &profile, rest].concat()
+}

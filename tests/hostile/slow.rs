@@ -120,6 +120,65 @@ fn bombs_are_defused() {
     }
 }
 
+/// Name, outcomes and bytes of small files that claim to be large.
+fn claims() -> Vec<(&'static str, &'static [&'static str], Vec<u8>)> {
+    const JUDGED: &[&str] = &["051", "live", "attack"];
+    let image = RgbImage::from_fn(64, 64, |x, y| image::Rgb([x as u8, y as u8, 7]));
+    let lossy =
+        std::fs::read(crate::support::fixture("astronaut.webp")).expect("the fixture is there");
+    let [picture, animation] = files::outgrown_webp(&lossy);
+    let turned = &files::odd_exif()[3];
+    vec![
+        (
+            "a WebP with 4 GiB of EXIF",
+            JUDGED,
+            files::boastful_exif(&image, turned),
+        ),
+        (
+            "a WebP with a picture of 4 GiB",
+            &["002"],
+            files::boastful_picture(&image),
+        ),
+        ("a WebP with a larger picture in it", &["002"], picture),
+        ("an animated WebP with one", &["002"], animation),
+        (
+            "a PNG with a colour profile of 2 GB",
+            JUDGED,
+            files::profile_bomb(&image, 2000),
+        ),
+    ]
+}
+
+#[test]
+fn claims_cost_nothing() {
+    const BOUNDS: Bounds = Bounds {
+        time: Duration::from_secs(2),
+        bytes: 192 << 20,
+    };
+    let mut tally = Tally::new();
+    for (name, outcomes, bytes) in claims() {
+        let result = check(name, &LARGE, Image::Encoded(&bytes), BOUNDS, &mut tally);
+        assert!(
+            outcomes.contains(&crate::support::outcome(&result)),
+            "{name}: {result:?}"
+        );
+    }
+}
+
+#[test]
+fn metadata_that_claim_too_much_turn_nothing() {
+    let image = &*crate::support::ASTRONAUT;
+    let engine = Engine::new(Config::default()).expect("the embedded models load");
+    let turned = &files::odd_exif()[3];
+    let boastful = files::boastful_exif(image, turned);
+    let upright = engine.check(Image::Encoded(&files::with_exif(image, &[])[2]));
+    assert_eq!(
+        crate::support::answer(&engine.check(Image::Encoded(&boastful))),
+        crate::support::answer(&upright)
+    );
+    assert_eq!(crate::support::outcome(&upright), "live");
+}
+
 fn impatient(limit: Duration) -> Engine {
     let mut config = Config::default();
     config.time_limit = limit;

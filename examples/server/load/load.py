@@ -27,6 +27,8 @@ FORM = "multipart/form-data; boundary=b"
 # What --idle-timeout ends; more than a busy machine keeps this program waiting.
 IDLE_TIMEOUT = 5.0
 PATIENCE = 120.0
+# Seconds from which on memory has settled.
+LONG = 300.0
 # 127.0.0.1 has a right key and keeps it; wrong ones come from elsewhere, so that both are tested.
 STRANGER = "127.0.0.9"
 
@@ -332,8 +334,10 @@ class Server:
             "--idle-timeout": IDLE_TIMEOUT,
             "--log-level": "warn",
         }
+        # This program goes first where there is not enough processor for both: a slow sender who is kept
+        # waiting would otherwise be one who sends too late.
         self.process = await asyncio.create_subprocess_exec(
-            self.program, *(str(word) for pair in arguments.items() for word in pair),
+            "nice", "-n", "5", self.program, *(str(word) for pair in arguments.items() for word in pair),
             env={**os.environ, "LIVENESS_API_KEYS": KEY}, stdout=asyncio.subprocess.DEVNULL,
         )
         for _ in range(600):
@@ -427,8 +431,10 @@ async def mixed(server: Server, groups: list, options: argparse.Namespace) -> li
     if not received <= given <= received + tally.answered["aborted"]:
         faults.append(f"{given:.0f} verdicts were given, {received} received")
     early, late = growth(memory, options.seconds)
-    # The allocator keeps some freed memory for each thread, and threads come and go.
-    if late > 1.1 * early + 48:
+    # The allocator keeps some freed memory for each thread, and threads come and go. A short run begins
+    # to count before all of them are there.
+    slack = 16 if options.seconds >= LONG else 48
+    if late > 1.1 * early + slack:
         faults.append(f"memory grew from {early:.0f} to {late:.0f} MB")
     if not any(status == 503 for _, status in tally.refused):
         faults.append("the queue was never full: nothing was shown about its bound")

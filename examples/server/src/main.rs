@@ -1,5 +1,7 @@
 //! `liveness-server`: see `--help`.
 
+mod allocator;
+
 use std::env::VarError;
 use std::error::Error;
 use std::io::Write;
@@ -19,6 +21,7 @@ const KEYS_VARIABLE: &str = "LIVENESS_API_KEYS";
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 fn main() -> ExitCode {
+    allocator::give_back_large_buffers();
     match start(Options::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(cause) => {

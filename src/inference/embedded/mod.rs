@@ -23,7 +23,7 @@ use super::pool::Pool;
 use super::{Dim, Runtime, Session, Tensor};
 use crate::models::{Digest, Model};
 
-const NAME: &str = "embedded 1";
+const NAME: &str = "embedded 2";
 
 /// The embedded engine.
 pub(super) struct Embedded {

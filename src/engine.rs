@@ -225,6 +225,7 @@ impl Clock {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::{Arc, Condvar, Mutex};
 
     use super::*;
@@ -244,6 +245,8 @@ mod tests {
         /// Calls that wait, and how often all have met.
         state: Mutex<(usize, usize)>,
         met: Condvar,
+        /// How often the inference engine was told to forget.
+        forgotten: AtomicUsize,
     }
 
     impl Meeting {
@@ -289,6 +292,10 @@ mod tests {
                 meeting: self.meeting.clone(),
             }))
         }
+
+        fn forget(&self) {
+            self.meeting.forgotten.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     impl Session for SessionTogether {
@@ -326,5 +333,9 @@ mod tests {
             meeting.state.lock().unwrap().1,
             2 + models.manifest.spoof.networks.len()
         );
+        // However a check ends, it leaves nothing behind.
+        assert!(engine.check(Image::Encoded(b"no image")).is_err());
+        let forgotten = meeting.forgotten.load(Ordering::Relaxed);
+        assert_eq!(forgotten, CALLS + 1);
     }
 }

@@ -35,6 +35,7 @@ mod quality;
 mod resample;
 pub mod response;
 mod selftest;
+mod simd;
 mod spoof;
 mod verdict;
 

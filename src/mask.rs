@@ -141,6 +141,7 @@ impl Similarity {
     }
 
     /// Where a point of the result comes from.
+    #[inline]
     fn source(&self, x: f64, y: f64) -> [f64; 2] {
         let (x, y, norm) = (x - self.dx, y - self.dy, self.a * self.a + self.b * self.b);
         [
@@ -227,42 +228,41 @@ fn inside(rect: Rect, image: &RgbImage) -> Rect {
 
 /// Bilinear; outside the image its edge pixels go on.
 fn warp(image: &RgbImage, fit: &Similarity, size: u32) -> RgbImage {
-    // Conversions instead of `floor` and `round`, which many processors know by a function only.
-    // They are the same for what is not negative.
     let [last_x, last_y] = [image.width(), image.height()].map(|side| side as usize - 1);
-    let (right, bottom) = (last_x as f64, last_y as f64);
-    let samples = image.as_raw();
-    let pixel = |x: usize, y: usize| -> [u8; 3] {
-        let at = 3 * (y * (last_x + 1) + x);
-        std::array::from_fn(|channel| samples[at + channel])
+    let pixels = image.as_raw().as_chunks::<3>().0;
+    let origin = fit.source(0.0, 0.0);
+    let step = |x: f64, y: f64| {
+        let [to_x, to_y] = fit.source(x, y);
+        [to_x - origin[0], to_y - origin[1]]
     };
-    RgbImage::from_fn(size, size, |x, y| {
-        let [sx, sy] = fit.source(f64::from(x), f64::from(y));
-        let (sx, sy) = (sx.clamp(0.0, right), sy.clamp(0.0, bottom));
-        let (x, y) = (sx as usize, sy as usize);
-        let (fx, fy) = (sx - x as f64, sy - y as f64);
-        let (next_x, next_y) = ((x + 1).min(last_x), (y + 1).min(last_y));
-        let corners = [
-            pixel(x, y),
-            pixel(next_x, y),
-            pixel(x, next_y),
-            pixel(next_x, next_y),
-        ];
-        let weights = [
-            (1.0 - fx) * (1.0 - fy),
-            fx * (1.0 - fy),
-            (1.0 - fx) * fy,
-            fx * fy,
-        ];
-        image::Rgb(std::array::from_fn(|channel| {
-            let sum: f64 = corners
-                .iter()
-                .zip(weights)
-                .map(|(corner, weight)| f64::from(corner[channel]) * weight)
-                .sum();
-            (sum + 0.5) as u8
-        }))
-    })
+    let (right, down) = (step(1.0, 0.0), step(0.0, 1.0));
+    let mut target = RgbImage::new(size, size);
+    let rows = target.chunks_exact_mut(3 * size as usize);
+    for (y, row) in rows.enumerate() {
+        for (x, target) in row.as_chunks_mut::<3>().0.iter_mut().enumerate() {
+            let place = |axis: usize, last: usize| {
+                let along = origin[axis] + x as f64 * right[axis] + y as f64 * down[axis];
+                along.clamp(0.0, last as f64)
+            };
+            let (x, y) = (place(0, last_x), place(1, last_y));
+            // No number is negative: converting rounds down, which many processors know no other
+            // way to do, and after adding a half to the nearest.
+            let (column, line) = (x as usize, y as usize);
+            let (fx, fy) = ((x - column as f64) as f32, (y - line as f64) as f32);
+            let (next_column, next_line) = ((column + 1).min(last_x), (line + 1).min(last_y));
+            let corner =
+                |line: usize, column: usize| pixels[line * (last_x + 1) + column].map(f32::from);
+            let across = |line: usize| {
+                let (left, right) = (corner(line, column), corner(line, next_column));
+                std::array::from_fn(|channel| left[channel] + fx * (right[channel] - left[channel]))
+            };
+            let (above, below): ([f32; 3], [f32; 3]) = (across(line), across(next_line));
+            *target = std::array::from_fn(|channel| {
+                (above[channel] + fy * (below[channel] - above[channel]) + 0.5) as u8
+            });
+        }
+    }
+    target
 }
 
 #[cfg(test)]

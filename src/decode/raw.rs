@@ -102,8 +102,16 @@ impl Layout {
     }
 
     fn read(&self, pixels: &Pixels<'_>) -> RgbImage {
+        let row = 3 * self.width;
+        if pixels.format == PixelFormat::Rgb
+            && self.stride == row
+            && let samples = &pixels.data[..row * pixels.height as usize]
+            && let Some(image) = RgbImage::from_raw(pixels.width, pixels.height, samples.to_vec())
+        {
+            return image;
+        }
         let mut image = RgbImage::new(pixels.width, pixels.height);
-        let rows = image.chunks_exact_mut(3 * self.width).enumerate();
+        let rows = image.chunks_exact_mut(row).enumerate();
         match self.chroma {
             Some(chroma) => {
                 let mut converter = Converter::new(self.width);

@@ -1,5 +1,7 @@
 //! From luma and chroma to RGB, whole rows at a time.
 
+use crate::simd::{self, Work};
+
 /// Converts rows of one width. A chroma sample covers two by two pixels.
 pub(super) struct Converter {
     /// For each pixel of a row, what the chroma adds to the luma for red, green and blue.
@@ -29,7 +31,7 @@ impl Converter {
 
     /// Sets the chroma of the rows to come.
     pub fn chroma(&mut self, row: ChromaRow<'_>) {
-        dispatch(Chroma {
+        simd::run(Chroma {
             terms: &mut self.terms,
             row,
         });
@@ -37,17 +39,12 @@ impl Converter {
 
     /// Converts a row: three bytes for each byte of luma.
     pub fn convert(&self, luma: &[u8], rgb: &mut [u8]) {
-        dispatch(Pixels {
+        simd::run(Pixels {
             terms: &self.terms,
             luma,
             rgb,
         });
     }
-}
-
-/// Something that vector instructions do much faster.
-trait Work {
-    fn run(self);
 }
 
 struct Chroma<'a> {
@@ -112,23 +109,6 @@ impl Work for Pixels<'_> {
             *pixel = [sample(red), sample(green), sample(blue)];
         }
     }
-}
-
-/// Runs work with the vector instructions of this processor.
-fn dispatch(work: impl Work) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        #[target_feature(enable = "avx2")]
-        fn avx2(work: impl Work) {
-            work.run();
-        }
-        if is_x86_feature_detected!("avx2") {
-            // SAFETY: the processor has these instructions.
-            #[allow(unsafe_code)]
-            return unsafe { avx2(work) };
-        }
-    }
-    work.run();
 }
 
 #[cfg(test)]

@@ -27,6 +27,11 @@ impl Scratch {
         self.used
     }
 
+    #[cfg(test)]
+    pub fn numbers(&self) -> impl Iterator<Item = f32> {
+        self.slots.iter().chain([&self.work]).flatten().copied()
+    }
+
     /// Overwrites what is left of pictures.
     pub fn forget(&mut self) {
         for values in self.slots.iter_mut().chain([&mut self.work]) {

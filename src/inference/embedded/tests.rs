@@ -277,7 +277,9 @@ fn fewer_multiplications_round_hardly_worse() {
         let mut sum = bias[channel];
         for input in 0..inputs {
             for tap in 0..9 {
-                let [row, column] = [y + tap / 3, x + tap % 3].map(|at| at.wrapping_sub(1));
+                let stride = case.shape.stride;
+                let place = [stride * y + tap / 3, stride * x + tap % 3];
+                let [row, column] = place.map(|at| at.wrapping_sub(1));
                 if row < height && column < width {
                     sum += weights[(channel * inputs + input) * 9 + tap]
                         * planes[(input * height + row) * width + column];
@@ -286,47 +288,48 @@ fn fewer_multiplications_round_hardly_worse() {
         }
         sum
     };
-    for channels in [16, 32, 64, 96] {
+    for (channels, stride) in [(16, 1), (32, 1), (64, 1), (96, 1), (16, 2), (64, 2)] {
         let case = Case {
             shape: ConvShape {
                 layout: Layout::Blocked,
                 in_channels: channels,
                 out_channels: channels,
                 kernel: 3,
-                stride: 1,
+                stride,
                 padding: 1,
             },
-            size: [8, 8],
+            size: [8 * stride, 8 * stride],
             residual: false,
             epilogue: Epilogue::default(),
         };
         let parameters = case.parameters();
         let conv = Conv::new(case.shape, &parameters.0, &parameters.1);
-        let map = case.input();
-        let planes = numbers(3, channels * 64);
-        let values = to_map(&planes, &map);
+        let from = case.input();
+        let to = conv.output(&from).unwrap();
+        let planes = numbers(3, channels * from.height * from.width);
+        let values = to_map(&planes, &from);
         for set in InstructionSet::available() {
             let batch = Batch {
                 pictures: 1,
                 values: &values,
-                map: &map,
+                map: &from,
                 residual: None,
             };
-            let mut output = vec![0.0; map.len()];
-            let (to, mut work) = ((&mut output[..], &map), Vec::new());
-            convolve(set, &conv, batch, case.epilogue, to, &mut work);
+            let mut output = vec![0.0; to.len()];
+            let (target, mut work) = ((&mut output[..], &to), Vec::new());
+            convolve(set, &conv, batch, case.epilogue, target, &mut work);
             let (mut error, mut plain_error) = (0.0, 0.0);
             for at in 0..4 * 64 {
                 let place_of = [at / 64, at / 8 % 8, at % 8];
                 let [channel, y, x] = place_of;
                 let exact = case.plain(&parameters, &planes, place_of);
-                error += (f64::from(output[place(&map, channel, y, x)]) - exact).powi(2);
+                error += (f64::from(output[place(&to, channel, y, x)]) - exact).powi(2);
                 let plain = direct(&case, &parameters, &planes, place_of);
                 plain_error += (f64::from(plain) - exact).powi(2);
             }
             assert!(
                 error <= 9.0 * plain_error,
-                "{channels} channels with {set:?}: {error:e}, and {plain_error:e} directly"
+                "{channels} channels, stride {stride}, with {set:?}: {error:e}, and {plain_error:e} directly"
             );
         }
     }
@@ -692,6 +695,22 @@ fn an_answer_depends_neither_on_the_batch_nor_on_the_thread() {
             });
         }
     });
+}
+
+#[test]
+fn nothing_of_a_picture_is_left_when_it_is_to_be_forgotten() {
+    let bytes = network();
+    let plan = Plan::new(&onnx::Graph::read(&bytes).unwrap()).unwrap();
+    let set = InstructionSet::best();
+    let mut scratch = Scratch::default();
+    assert!(!scratch.used());
+    for size in [64, 32] {
+        let input = tensor(&[3, 3, size, size], 7);
+        compute(&plan, set, &mut scratch, &input, &["map", "logits"]).unwrap();
+        assert!(scratch.used() && scratch.numbers().any(|number| number != 0.0));
+        scratch.forget();
+        assert!(!scratch.used() && scratch.numbers().all(|number| number == 0.0));
+    }
 }
 
 #[test]

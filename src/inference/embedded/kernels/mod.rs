@@ -104,8 +104,8 @@ pub(super) struct ConvShape {
 impl ConvShape {
     /// Numbers that the packed weights take, `None` where a `usize` cannot count them.
     pub fn packed_len(&self) -> Option<usize> {
-        let taps = match Winograd::side(self) {
-            Some(side) => winograd::points(side),
+        let taps = match Winograd::kind(self) {
+            Some(kind) => kind.matrices(),
             None => self.kernel.checked_mul(self.kernel)?,
         };
         self.out_channels
@@ -144,8 +144,8 @@ impl Conv {
         assert_eq!(bias.len(), shape.out_channels);
         let mut bias = bias.to_vec();
         bias.resize(shape.out_channels.next_multiple_of(BLOCK), 0.0);
-        let weights = match Winograd::side(&shape) {
-            Some(side) => Weights::Winograd(Winograd::new(side, &shape, weights)),
+        let weights = match Winograd::kind(&shape) {
+            Some(kind) => Weights::Winograd(Winograd::new(kind, &shape, weights)),
             None => Weights::Direct(direct::pack(&shape, weights)),
         };
         Conv {

@@ -1,75 +1,127 @@
 //! Convolution of 3x3 kernels with fewer multiplications (Winograd; Lavin and Gray 2016).
 //!
-//! A tile of `side * side` outputs depends on a patch of `(side + 2)^2` inputs. Both and the kernel
-//! are seen as polynomials, and evaluated at as many points: there the convolution is one product
-//! each, and the products of all input channels are summed before the way back. So an output of 4x4
-//! tiles takes 36 multiplications instead of 144, and one of 2x2 tiles 16 instead of 36. To the
-//! points and back there are only sums along blocks of channels, which are whole vectors.
+//! A tile of outputs depends on a patch of inputs. Both and the kernel are seen as polynomials, and
+//! evaluated at as many points as the patch has inputs: there the convolution is one product each,
+//! and the products of all input channels are summed before the way back. A tile of 4x4 outputs
+//! takes 36 multiplications instead of 144, one of 2x2 outputs 16 instead of 36, and one of 4x4
+//! outputs of every second row and column 81 instead of 144. To the points and back there are only
+//! sums along blocks of channels, which are whole vectors.
 //!
 //! In between lies, for every point, what a convolution of 1x1 kernels does on a row of tiles. A
 //! strip of tiles is computed at a time, as many as stay in the second cache.
+
+use std::ops::Range;
 
 #[cfg(target_arch = "aarch64")]
 use super::simd::Neon;
 #[cfg(target_arch = "x86_64")]
 use super::simd::{Avx2, Avx512};
-use std::ops::Range;
-
 use super::simd::{InstructionSet, Portable, Simd};
 use super::tile::{Layer, Shape, Tile};
 use super::{BLOCK, BORDER, Batch, Conv, ConvShape, Epilogue, Layout, Map};
 
 /// Side of the kernels.
 const KERNEL: usize = 3;
-/// Most points along one axis.
-const POINTS: usize = 6;
+/// Most points along one axis, and most of them at which kernels differ.
+const MOST_POINTS: usize = 9;
+const MOST_DISTINCT: usize = 6;
 /// Most outputs along one axis.
-const SIDE: usize = 4;
-/// For 4x4 tiles the points are 0, A, -A, B, -B and infinity. With these the rounding errors are
-/// twice those of a direct convolution, with 1 and 2 four times; and all constants are exact.
+const MOST_SIDE: usize = 4;
+/// Points of 4x4 tiles are A, -A, B, -B and others. With these the rounding errors are twice those
+/// of a direct convolution, with 1 and 2 four times; and all constants are exact.
 const A: f32 = 0.625;
 const B: f32 = 1.5;
 const A2: f32 = A * A;
 const B2: f32 = B * B;
-/// Most input and output channels for which 4x4 tiles pay, multiplied: their weights take four
+/// Most input and output channels for which 4x4 tiles are used, multiplied: their weights take four
 /// times the memory of plain ones, those of 2x2 tiles twice.
 const MAX_WEIGHTS: usize = 64 * 64;
+
+/// What tiles are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// 2x2 outputs, at the points 0, 1, -1 and infinity.
+    Small,
+    /// 4x4 outputs, at 0, A, -A, B, -B and infinity.
+    Large,
+    /// 4x4 outputs of every second row and column. Every second input meets the outer taps, at A,
+    /// -A, B, -B and infinity; each of the other inputs meets the middle tap, as it is.
+    Strided,
+}
+
+impl Kind {
+    /// Outputs of a tile along one axis.
+    const fn side(self) -> usize {
+        match self {
+            Kind::Small => 2,
+            Kind::Large | Kind::Strided => 4,
+        }
+    }
+
+    /// Points of a tile along one axis, which are as many as its inputs.
+    const fn points(self) -> usize {
+        match self {
+            Kind::Small => 4,
+            Kind::Large => 6,
+            Kind::Strided => 9,
+        }
+    }
+
+    /// Points along one axis at which kernels differ: at all later ones they are as at the last.
+    const fn distinct(self) -> usize {
+        match self {
+            Kind::Small => 4,
+            Kind::Large | Kind::Strided => 6,
+        }
+    }
+
+    /// Matrices of weights.
+    pub fn matrices(self) -> usize {
+        self.distinct().pow(2)
+    }
+
+    /// The matrix of weights of a point.
+    fn matrix(self, point: usize) -> usize {
+        let place = |at: usize| at.min(self.distinct() - 1);
+        place(point / self.points()) * self.distinct() + place(point % self.points())
+    }
+}
+
 /// Most numbers of the patches of a strip.
 const STRIP: usize = (100 << 10) / size_of::<f32>();
 /// Numbers between the points of a strip: without, many would compete for few places in the cache.
 const GAP: usize = BLOCK;
 
-/// Points of a tile.
-pub(super) fn points(side: usize) -> usize {
-    (side + KERNEL - 1).pow(2)
-}
-
 /// Weights at the points.
 #[derive(Debug)]
 pub(super) struct Winograd {
-    /// Outputs of a tile along one axis: 2 or 4.
-    side: usize,
-    /// `[output block][point][input channel][BLOCK outputs]`
+    kind: Kind,
+    /// `[output block][matrix][input channel][BLOCK outputs]`
     weights: Vec<f32>,
 }
 
 impl Winograd {
-    /// Side of the tiles with which a convolution is computed fastest, unless directly.
-    pub fn side(p: &ConvShape) -> Option<usize> {
-        let fits = p.kernel == KERNEL && p.stride == 1 && p.layout == Layout::Blocked;
+    /// The tiles with which a convolution is computed fastest, unless directly.
+    pub fn kind(p: &ConvShape) -> Option<Kind> {
         // With few channels the way to the points and back takes longer than what it saves.
         let pays = p.in_channels.min(p.out_channels) >= BLOCK;
+        if p.kernel != KERNEL || p.layout != Layout::Blocked || !pays {
+            return None;
+        }
         let large = p.in_channels.saturating_mul(p.out_channels) <= MAX_WEIGHTS;
-        (fits && pays).then_some(if large { 4 } else { 2 })
+        match (p.stride, large) {
+            (1, true) => Some(Kind::Large),
+            (1, false) => Some(Kind::Small),
+            (_, true) => Some(Kind::Strided),
+            (_, false) => None,
+        }
     }
 
     /// Takes the weights to the points.
-    pub fn new(side: usize, p: &ConvShape, plain: &[f32]) -> Self {
-        let points = points(side);
-        let out_blocks = p.out_channels.div_ceil(BLOCK);
-        let per_point = p.in_channels * BLOCK;
-        let per_block = points * per_point;
-        let mut weights = vec![0.0; out_blocks * per_block];
+    pub fn new(kind: Kind, p: &ConvShape, plain: &[f32]) -> Self {
+        let per_matrix = p.in_channels * BLOCK;
+        let per_block = kind.matrices() * per_matrix;
+        let mut weights = vec![0.0; p.out_channels.div_ceil(BLOCK) * per_block];
         for (block, packed) in weights.chunks_exact_mut(per_block).enumerate() {
             for input in 0..p.in_channels {
                 let kernels = std::array::from_fn(|tap| {
@@ -83,13 +135,13 @@ impl Winograd {
                         }
                     })
                 });
-                kernels_at_points(side, &kernels, |point, lanes| {
-                    let at = point * per_point + input * BLOCK;
+                kernels_at_points(kind, &kernels, |matrix, lanes| {
+                    let at = matrix * per_matrix + input * BLOCK;
                     packed[at..at + BLOCK].copy_from_slice(&lanes);
                 });
             }
         }
-        Winograd { side, weights }
+        Winograd { kind, weights }
     }
 
     /// Convolves maps and buffers that [`super::convolve`] has checked.
@@ -102,8 +154,8 @@ impl Winograd {
         (output, to): (&mut [f32], &Map),
         work: &mut Vec<f32>,
     ) {
-        let points = points(self.side);
-        let per_block = points * conv.shape.in_channels * BLOCK;
+        let points = self.kind.points().pow(2);
+        let per_block = self.kind.matrices() * conv.shape.in_channels * BLOCK;
         assert_eq!(self.weights.len(), to.blocks() * per_block);
         let run = Run {
             winograd: self,
@@ -114,7 +166,7 @@ impl Winograd {
             batch,
             epilogue,
             to,
-            grid: Grid::new(self.side, to),
+            grid: Grid::new(self.kind.side(), to),
         };
         let tiles = batch.pictures * run.grid.tiles();
         let in_blocks = batch.map.blocks();
@@ -186,10 +238,12 @@ impl Run<'_> {
     fn gather(&self, tiles: Range<usize>, patches: &mut [f32]) {
         let (from, count) = (self.batch.map, tiles.len());
         let origin = BORDER - self.conv.shape.padding;
-        let gather = self.set.transforms(self.winograd.side).gather;
+        let gather = self.set.transforms(self.winograd.kind).gather;
         for (at, tile) in tiles.enumerate() {
             let place = self.grid.place(tile);
-            let [y, x] = place.pixel.map(|pixel| pixel + origin);
+            let [y, x] = place
+                .pixel
+                .map(|pixel| pixel * self.conv.shape.stride + origin);
             let pixel = place.picture * from.len() + y * from.row() + x * BLOCK;
             for block in 0..from.blocks() {
                 // SAFETY: the instruction set is one that this processor has, as is checked where
@@ -235,7 +289,8 @@ impl Run<'_> {
         let patch_point = self.distance(self.batch.map.blocks(), count);
         let sum_point = self.distance(shape.blocks, count);
         for point in 0..self.points {
-            let weights = block * self.per_block + point * in_channels * BLOCK;
+            let matrix = self.winograd.kind.matrix(point);
+            let weights = block * self.per_block + matrix * in_channels * BLOCK;
             let mut x = 0;
             for tile in 0..shape.tiles {
                 let pixels = (count - x).div_ceil(shape.tiles - tile);
@@ -263,7 +318,7 @@ impl Run<'_> {
     /// Takes sums of some blocks to outputs.
     fn scatter(&self, blocks: Range<usize>, tiles: Range<usize>, sums: &[f32], output: &mut [f32]) {
         let (to, count) = (self.to, tiles.len());
-        let scatter = self.set.transforms(self.winograd.side).scatter;
+        let scatter = self.set.transforms(self.winograd.kind).scatter;
         for (at, tile) in tiles.enumerate() {
             let place = self.grid.place(tile);
             let [y, x] = place.pixel;
@@ -329,51 +384,61 @@ impl Grid {
     }
 }
 
-/// Hands out 16 kernels, given by taps, at every point.
+/// 16 numbers of each tap, or at each point.
+type Lanes = [f64; BLOCK];
+
+/// Hands out 16 kernels, given by taps, at every point where they differ.
 fn kernels_at_points(
-    side: usize,
-    taps: &[[f64; BLOCK]; KERNEL * KERNEL],
+    kind: Kind,
+    taps: &[Lanes; KERNEL * KERNEL],
     mut take: impl FnMut(usize, [f32; BLOCK]),
 ) {
-    let points = side + KERNEL - 1;
-    let rows: [[[f64; BLOCK]; POINTS]; KERNEL] =
-        std::array::from_fn(|y| at_points(side, std::array::from_fn(|x| taps[y * KERNEL + x])));
-    for x in 0..points {
-        let column = at_points(side, std::array::from_fn(|y| rows[y][x]));
-        for (y, lanes) in column.iter().take(points).enumerate() {
-            take(y * points + x, lanes.map(|value| value as f32));
+    let distinct = kind.distinct();
+    let rows: [[Lanes; MOST_DISTINCT]; KERNEL] =
+        std::array::from_fn(|y| at_points(kind, std::array::from_fn(|x| taps[y * KERNEL + x])));
+    for x in 0..distinct {
+        let column = at_points(kind, std::array::from_fn(|y| rows[y][x]));
+        for (y, lanes) in column.iter().take(distinct).enumerate() {
+            take(y * distinct + x, lanes.map(|value| value as f32));
         }
     }
 }
 
 /// Polynomials with these coefficients at the points, divided by what belongs to each.
-fn at_points(side: usize, taps: [[f64; BLOCK]; KERNEL]) -> [[f64; BLOCK]; POINTS] {
+fn at_points(kind: Kind, taps: [Lanes; KERNEL]) -> [Lanes; MOST_DISTINCT] {
     let at = |point: f64, divisor: f64| {
         std::array::from_fn(|lane| {
             let [a, b, c] = [taps[0][lane], taps[1][lane], taps[2][lane]];
             (a + point * (b + point * c)) / divisor
         })
     };
-    if side == 2 {
-        return [
-            at(0.0, 1.0),
-            at(1.0, 2.0),
-            at(-1.0, 2.0),
-            taps[2],
-            taps[2],
-            taps[2],
-        ];
-    }
     let [a, b, a2, b2] = [A, B, A2, B2].map(f64::from);
-    let (of_a, of_b) = (2.0 * a2 * (a2 - b2), 2.0 * b2 * (b2 - a2));
-    [
-        at(0.0, a2 * b2),
-        at(a, of_a),
-        at(-a, of_a),
-        at(b, of_b),
-        at(-b, of_b),
-        taps[2],
-    ]
+    let (of_a, of_b) = (2.0 * a * (a2 - b2), 2.0 * b * (b2 - a2));
+    let last = taps[2];
+    match kind {
+        Kind::Small => [at(0.0, 1.0), at(1.0, 2.0), at(-1.0, 2.0), last, last, last],
+        Kind::Large => [
+            at(0.0, a2 * b2),
+            at(a, a * of_a),
+            at(-a, a * of_a),
+            at(b, b * of_b),
+            at(-b, b * of_b),
+            last,
+        ],
+        Kind::Strided => {
+            let even = |point: f64, divisor: f64| {
+                std::array::from_fn(|lane| (taps[0][lane] + point * taps[2][lane]) / divisor)
+            };
+            [
+                even(a, of_a),
+                even(-a, -of_a),
+                even(b, of_b),
+                even(-b, -of_b),
+                last,
+                taps[1],
+            ]
+        }
+    }
 }
 
 /// Inputs of a tile, taken to the points.
@@ -405,100 +470,181 @@ struct Scatter {
     columns: usize,
 }
 
-/// Inputs along one axis at the points.
+/// What the kinds do along one axis. Of the arrays only the first `POINTS` and `SIDE` count.
 ///
 /// # Safety
 /// The processor has the instructions of `S`.
-#[inline(always)]
-unsafe fn to_points<S: Simd, const OUT: usize>(d: [S::Vector; POINTS]) -> [S::Vector; POINTS] {
-    // SAFETY: as the caller promises.
-    unsafe {
-        if OUT == 2 {
-            return [
-                S::subtract(d[0], d[2]),
-                S::add(d[1], d[2]),
-                S::subtract(d[2], d[1]),
-                S::subtract(d[1], d[3]),
-                d[0],
-                d[0],
-            ];
+trait Transform {
+    const SIDE: usize;
+    const POINTS: usize;
+
+    /// Inputs at the points.
+    unsafe fn to_points<S: Simd>(d: [S::Vector; MOST_POINTS]) -> [S::Vector; MOST_POINTS];
+
+    /// Outputs of sums at the points.
+    unsafe fn from_points<S: Simd>(m: [S::Vector; MOST_POINTS]) -> [S::Vector; MOST_SIDE];
+}
+
+struct Small;
+struct Large;
+struct Strided;
+
+// SAFETY of all functions here: as the caller promises.
+impl Transform for Small {
+    const SIDE: usize = Kind::Small.side();
+    const POINTS: usize = Kind::Small.points();
+
+    #[inline(always)]
+    unsafe fn to_points<S: Simd>(mut d: [S::Vector; MOST_POINTS]) -> [S::Vector; MOST_POINTS] {
+        unsafe {
+            let first = S::subtract(d[0], d[2]);
+            let last = S::subtract(d[1], d[3]);
+            let (sum, difference) = (S::add(d[1], d[2]), S::subtract(d[2], d[1]));
+            [d[0], d[1], d[2], d[3]] = [first, sum, difference, last];
+            d
         }
+    }
+
+    #[inline(always)]
+    unsafe fn from_points<S: Simd>(m: [S::Vector; MOST_POINTS]) -> [S::Vector; MOST_SIDE] {
+        unsafe {
+            let first = S::add(m[0], S::add(m[1], m[2]));
+            let second = S::subtract(S::subtract(m[1], m[2]), m[3]);
+            [first, second, first, second]
+        }
+    }
+}
+
+/// `x * a + y * b`
+#[inline(always)]
+unsafe fn combine<S: Simd>(x: S::Vector, a: f32, y: S::Vector, b: f32) -> S::Vector {
+    unsafe {
+        let first = S::multiply_add(x, S::splat(a), S::splat(0.0));
+        S::multiply_add(y, S::splat(b), first)
+    }
+}
+
+/// Inputs at A, -A, B and -B, given those before and at each power of x.
+#[inline(always)]
+unsafe fn at_pairs<S: Simd>([x0, x1, x2, x3]: [S::Vector; 4]) -> [S::Vector; 4] {
+    unsafe {
+        let by = |square: f32, low, high| S::multiply_add(low, S::splat(-square), high);
         // (x^2 - b^2) (x +- a), and the same with a and b exchanged.
-        let even_a = S::multiply_add(d[2], S::splat(-B2), d[4]);
-        let odd_a = S::multiply_add(d[1], S::splat(-B2), d[3]);
-        let even_b = S::multiply_add(d[2], S::splat(-A2), d[4]);
-        let odd_b = S::multiply_add(d[1], S::splat(-A2), d[3]);
-        // (x^2 - a^2) (x^2 - b^2), and x times that.
-        let ends = |low, middle, high| {
-            let rest = S::multiply_add(middle, S::splat(-(A2 + B2)), high);
-            S::multiply_add(low, S::splat(A2 * B2), rest)
-        };
+        let (odd_a, even_a) = (by(B2, x0, x2), by(B2, x1, x3));
+        let (odd_b, even_b) = (by(A2, x0, x2), by(A2, x1, x3));
         [
-            ends(d[0], d[2], d[4]),
             S::multiply_add(odd_a, S::splat(A), even_a),
             S::multiply_add(odd_a, S::splat(-A), even_a),
             S::multiply_add(odd_b, S::splat(B), even_b),
             S::multiply_add(odd_b, S::splat(-B), even_b),
-            ends(d[1], d[3], d[5]),
         ]
     }
 }
 
-/// Outputs along one axis.
-///
-/// # Safety
-/// The processor has the instructions of `S`.
+/// `(x^2 - a^2) (x^2 - b^2)`
 #[inline(always)]
-unsafe fn from_points<S: Simd, const OUT: usize>(m: [S::Vector; POINTS]) -> [S::Vector; SIDE] {
-    // SAFETY: as the caller promises.
+unsafe fn at_end<S: Simd>([x0, x2, x4]: [S::Vector; 3]) -> S::Vector {
     unsafe {
-        if OUT == 2 {
-            let first = S::add(m[0], S::add(m[1], m[2]));
-            let second = S::subtract(S::subtract(m[1], m[2]), m[3]);
-            return [first, second, first, second];
-        }
-        let (even_a, odd_a) = (S::add(m[1], m[2]), S::subtract(m[1], m[2]));
-        let (even_b, odd_b) = (S::add(m[3], m[4]), S::subtract(m[3], m[4]));
-        let scaled = |a: f32, x, b: f32, y| {
-            let first = S::multiply_add(x, S::splat(a), S::splat(0.0));
-            S::multiply_add(y, S::splat(b), first)
-        };
+        let rest = S::multiply_add(x2, S::splat(-(A2 + B2)), x4);
+        S::multiply_add(x0, S::splat(A2 * B2), rest)
+    }
+}
+
+/// Outputs of sums at A, -A, B and -B.
+#[inline(always)]
+unsafe fn from_pairs<S: Simd>([a, minus_a, b, minus_b]: [S::Vector; 4]) -> [S::Vector; 4] {
+    unsafe {
+        let (even_a, odd_a) = (S::add(a, minus_a), S::subtract(a, minus_a));
+        let (even_b, odd_b) = (S::add(b, minus_b), S::subtract(b, minus_b));
         [
-            S::add(m[0], S::add(even_a, even_b)),
-            scaled(A, odd_a, B, odd_b),
-            scaled(A2, even_a, B2, even_b),
-            S::add(m[5], scaled(A * A2, odd_a, B * B2, odd_b)),
+            S::add(even_a, even_b),
+            combine::<S>(odd_a, A, odd_b, B),
+            combine::<S>(even_a, A2, even_b, B2),
+            combine::<S>(odd_a, A * A2, odd_b, B * B2),
         ]
+    }
+}
+
+impl Transform for Large {
+    const SIDE: usize = Kind::Large.side();
+    const POINTS: usize = Kind::Large.points();
+
+    #[inline(always)]
+    unsafe fn to_points<S: Simd>(mut d: [S::Vector; MOST_POINTS]) -> [S::Vector; MOST_POINTS] {
+        unsafe {
+            let first = at_end::<S>([d[0], d[2], d[4]]);
+            let last = at_end::<S>([d[1], d[3], d[5]]);
+            let [a, minus_a, b, minus_b] = at_pairs::<S>([d[1], d[2], d[3], d[4]]);
+            [d[0], d[1], d[2], d[3], d[4], d[5]] = [first, a, minus_a, b, minus_b, last];
+            d
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn from_points<S: Simd>(m: [S::Vector; MOST_POINTS]) -> [S::Vector; MOST_SIDE] {
+        unsafe {
+            let mut y = from_pairs::<S>([m[1], m[2], m[3], m[4]]);
+            y[0] = S::add(m[0], y[0]);
+            y[3] = S::add(m[5], y[3]);
+            y
+        }
+    }
+}
+
+impl Transform for Strided {
+    const SIDE: usize = Kind::Strided.side();
+    const POINTS: usize = Kind::Strided.points();
+
+    #[inline(always)]
+    unsafe fn to_points<S: Simd>(d: [S::Vector; MOST_POINTS]) -> [S::Vector; MOST_POINTS] {
+        unsafe {
+            let [a, minus_a, b, minus_b] = at_pairs::<S>([d[0], d[2], d[4], d[6]]);
+            let last = at_end::<S>([d[0], d[4], d[8]]);
+            [a, minus_a, b, minus_b, last, d[1], d[3], d[5], d[7]]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn from_points<S: Simd>(m: [S::Vector; MOST_POINTS]) -> [S::Vector; MOST_SIDE] {
+        unsafe {
+            let y = from_pairs::<S>([m[0], m[1], m[2], m[3]]);
+            [
+                S::add(y[0], m[5]),
+                S::add(y[1], m[6]),
+                S::add(y[2], m[7]),
+                S::add(S::add(y[3], m[4]), m[8]),
+            ]
+        }
     }
 }
 
 /// # Safety
 /// The processor has the instructions of `S`, and the pointers reach what [`Gather`] says.
 #[inline(always)]
-unsafe fn gather<S: Simd, const OUT: usize>(tile: &Gather) {
-    let points = OUT + KERNEL - 1;
-    let whole = tile.rows >= points && tile.columns >= points;
+unsafe fn gather<S: Simd, T: Transform>(tile: &Gather) {
+    let whole = tile.rows >= T::POINTS && tile.columns >= T::POINTS;
     for lane in (0..BLOCK).step_by(S::LANES) {
         // SAFETY: as the caller promises.
         unsafe {
             let zero = S::splat(0.0);
-            let mut half = [[zero; POINTS]; POINTS];
-            for x in 0..points {
-                let mut column = [zero; POINTS];
-                for (y, value) in column.iter_mut().enumerate().take(points) {
+            let mut half = [[zero; MOST_POINTS]; MOST_POINTS];
+            for x in 0..T::POINTS {
+                let mut column = [zero; MOST_POINTS];
+                for (y, value) in column.iter_mut().enumerate().take(T::POINTS) {
                     if whole || (y < tile.rows && x < tile.columns) {
                         *value = S::load(tile.input.add(y * tile.row + x * BLOCK + lane));
                     }
                 }
-                let column = to_points::<S, OUT>(column);
-                for y in 0..points {
+                let column = T::to_points::<S>(column);
+                for y in 0..T::POINTS {
                     half[y][x] = column[y];
                 }
             }
-            for (y, row) in half.iter().enumerate().take(points) {
-                let row = to_points::<S, OUT>(*row);
-                for (x, value) in row.iter().enumerate().take(points) {
-                    S::store(tile.patch.add((y * points + x) * tile.point + lane), *value);
+            for (y, row) in half.iter().enumerate().take(T::POINTS) {
+                let row = T::to_points::<S>(*row);
+                for (x, value) in row.iter().enumerate().take(T::POINTS) {
+                    let point = (y * T::POINTS + x) * tile.point;
+                    S::store(tile.patch.add(point + lane), *value);
                 }
             }
         }
@@ -508,28 +654,28 @@ unsafe fn gather<S: Simd, const OUT: usize>(tile: &Gather) {
 /// # Safety
 /// The processor has the instructions of `S`, and the pointers reach what [`Scatter`] says.
 #[inline(always)]
-unsafe fn scatter<S: Simd, const OUT: usize>(tile: &Scatter) {
-    let points = OUT + KERNEL - 1;
-    let whole = tile.rows >= OUT && tile.columns >= OUT;
+unsafe fn scatter<S: Simd, T: Transform>(tile: &Scatter) {
+    let whole = tile.rows >= T::SIDE && tile.columns >= T::SIDE;
     for lane in (0..BLOCK).step_by(S::LANES) {
         // SAFETY: as the caller promises.
         unsafe {
             let zero = S::splat(0.0);
-            let mut half = [[zero; POINTS]; SIDE];
-            for x in 0..points {
-                let mut column = [zero; POINTS];
-                for (y, value) in column.iter_mut().enumerate().take(points) {
-                    *value = S::load(tile.sums.add((y * points + x) * tile.point + lane));
+            let mut half = [[zero; MOST_POINTS]; MOST_SIDE];
+            for x in 0..T::POINTS {
+                let mut column = [zero; MOST_POINTS];
+                for (y, value) in column.iter_mut().enumerate().take(T::POINTS) {
+                    let point = (y * T::POINTS + x) * tile.point;
+                    *value = S::load(tile.sums.add(point + lane));
                 }
-                let column = from_points::<S, OUT>(column);
-                for y in 0..OUT {
+                let column = T::from_points::<S>(column);
+                for y in 0..T::SIDE {
                     half[y][x] = column[y];
                 }
             }
             let bias = S::load(tile.bias.add(lane));
-            for (y, row) in half.iter().enumerate().take(OUT) {
-                let row = from_points::<S, OUT>(*row);
-                for (x, value) in row.iter().enumerate().take(OUT) {
+            for (y, row) in half.iter().enumerate().take(T::SIDE) {
+                let row = T::from_points::<S>(*row);
+                for (x, value) in row.iter().enumerate().take(T::SIDE) {
                     if whole || (y < tile.rows && x < tile.columns) {
                         let at = y * tile.row + x * BLOCK + lane;
                         let mut value = S::add(*value, bias);
@@ -562,23 +708,30 @@ macro_rules! compile {
             /// # Safety
             /// As for [`gather`].
             $(#[target_feature(enable = $feature)])?
-            unsafe fn gather<const OUT: usize>(tile: &Gather) {
+            unsafe fn gather<T: Transform>(tile: &Gather) {
                 // SAFETY: as the caller promises.
-                unsafe { gather::<Self, OUT>(tile) }
+                unsafe { gather::<Self, T>(tile) }
             }
 
             /// # Safety
             /// As for [`scatter`].
             $(#[target_feature(enable = $feature)])?
-            unsafe fn scatter<const OUT: usize>(tile: &Scatter) {
+            unsafe fn scatter<T: Transform>(tile: &Scatter) {
                 // SAFETY: as the caller promises.
-                unsafe { scatter::<Self, OUT>(tile) }
+                unsafe { scatter::<Self, T>(tile) }
             }
 
-            fn transforms(side: usize) -> Transforms {
-                match side {
-                    2 => Transforms { gather: Self::gather::<2>, scatter: Self::scatter::<2> },
-                    _ => Transforms { gather: Self::gather::<4>, scatter: Self::scatter::<4> },
+            fn transforms(kind: Kind) -> Transforms {
+                fn of<T: Transform>() -> Transforms {
+                    Transforms {
+                        gather: $simd::gather::<T>,
+                        scatter: $simd::scatter::<T>,
+                    }
+                }
+                match kind {
+                    Kind::Small => of::<Small>(),
+                    Kind::Large => of::<Large>(),
+                    Kind::Strided => of::<Strided>(),
                 }
             }
         }
@@ -594,15 +747,15 @@ compile!(Neon, "neon");
 compile!(Portable);
 
 impl InstructionSet {
-    fn transforms(self, side: usize) -> Transforms {
+    fn transforms(self, kind: Kind) -> Transforms {
         match self {
             #[cfg(target_arch = "x86_64")]
-            InstructionSet::Avx512 => Avx512::transforms(side),
+            InstructionSet::Avx512 => Avx512::transforms(kind),
             #[cfg(target_arch = "x86_64")]
-            InstructionSet::Avx2 => Avx2::transforms(side),
+            InstructionSet::Avx2 => Avx2::transforms(kind),
             #[cfg(target_arch = "aarch64")]
-            InstructionSet::Neon => Neon::transforms(side),
-            InstructionSet::Portable => Portable::transforms(side),
+            InstructionSet::Neon => Neon::transforms(kind),
+            InstructionSet::Portable => Portable::transforms(kind),
         }
     }
 }

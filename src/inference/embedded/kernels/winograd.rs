@@ -388,6 +388,10 @@ impl Grid {
 type Lanes = [f64; BLOCK];
 
 /// Hands out 16 kernels, given by taps, at every point where they differ.
+#[expect(
+    clippy::needless_range_loop,
+    reason = "columns of an array of rows are not iterated over"
+)]
 fn kernels_at_points(
     kind: Kind,
     taps: &[Lanes; KERNEL * KERNEL],
@@ -620,6 +624,10 @@ impl Transform for Strided {
 
 /// # Safety
 /// The processor has the instructions of `S`, and the pointers reach what [`Gather`] says.
+#[expect(
+    clippy::needless_range_loop,
+    reason = "columns of an array of rows are not iterated over"
+)]
 #[inline(always)]
 unsafe fn gather<S: Simd, T: Transform>(tile: &Gather) {
     let whole = tile.rows >= T::POINTS && tile.columns >= T::POINTS;
@@ -653,6 +661,10 @@ unsafe fn gather<S: Simd, T: Transform>(tile: &Gather) {
 
 /// # Safety
 /// The processor has the instructions of `S`, and the pointers reach what [`Scatter`] says.
+#[expect(
+    clippy::needless_range_loop,
+    reason = "columns of an array of rows are not iterated over"
+)]
 #[inline(always)]
 unsafe fn scatter<S: Simd, T: Transform>(tile: &Scatter) {
     let whole = tile.rows >= T::SIDE && tile.columns >= T::SIDE;

@@ -95,7 +95,9 @@ fn draw(data: &mut [u8], image: &RgbImage, format: i32, stride: usize) {
     };
     for (x, y, pixel) in image.enumerate_pixels() {
         let [r, g, b] = pixel.0;
-        let at = y as usize * stride + x as usize * wide;
+        // A wild stride leads beyond all memory, where nothing is to be drawn.
+        let row = (y as usize).saturating_mul(stride);
+        let at = row.saturating_add(x as usize * wide);
         let samples = match format {
             1 => vec![r, g, b],
             2 => vec![b, g, r],
@@ -103,7 +105,7 @@ fn draw(data: &mut [u8], image: &RgbImage, format: i32, stride: usize) {
             4 => vec![b, g, r, 255],
             _ => vec![luma(pixel.0)],
         };
-        if let Some(to) = data.get_mut(at..at + wide) {
+        if let Some(to) = data.get_mut(at..at.saturating_add(wide)) {
             to.copy_from_slice(&samples);
         }
     }

@@ -21,6 +21,10 @@
 /* How much a process may have grown in the end. */
 static const double GROWTH = 0.01;
 
+/* Pages that a short run may take besides, in kB: the system maps files and grows heaps in steps of up to
+   128 kB, each of which is 1 % of a small process. What malloc has handed out has no such steps. */
+enum { SHORT_RUN = 512, LONG_CHECKS = 100000, LONG_HANDLES = 10000 };
+
 static void fatal(const char *what, const char *which)
 {
   fprintf(stderr, "%s: %s (last error: %s)\n", what, which, liveness_last_error());
@@ -67,14 +71,16 @@ static void print(const char *what, long count, memory now, double since)
   fflush(stdout);
 }
 
-static int grew(memory before, memory after)
+static int grew(memory before, memory after, long slack)
 {
   const double resident = (double)after.resident / (double)before.resident - 1;
   const double anonymous = (double)after.anonymous / (double)before.anonymous - 1;
   const double heap = (double)after.heap / (double)before.heap - 1;
-  const int failed = resident > GROWTH || anonymous > GROWTH || heap > GROWTH;
+  const int failed = (resident > GROWTH && after.resident - before.resident > slack) ||
+                     (anonymous > GROWTH && after.anonymous - before.anonymous > slack) ||
+                     heap > GROWTH;
   printf("change: resident %+.2f %%, anonymous %+.2f %%, heap %+.2f %%: %s\n", 100 * resident,
-         100 * anonymous, 100 * heap, failed ? "it GREW" : "the same within 1 %");
+         100 * anonymous, 100 * heap, failed ? "it GREW" : "the same");
   return failed;
 }
 
@@ -309,7 +315,7 @@ static int soak_checks(const char *folder, long total, int threads)
   for (i = 0; i < HANDLES; i++)
     liveness_free(engines[i]);
   printf("%ld wrong answers\n", wrong);
-  return grew(before, after) || wrong != 0;
+  return grew(before, after, total < LONG_CHECKS ? SHORT_RUN : 0) || wrong != 0;
 }
 
 static int soak_handles(const char *folder, long total)
@@ -334,7 +340,7 @@ static int soak_handles(const char *folder, long total)
   after = measure();
   printf("%.2f ms for a handle, from liveness_init to liveness_free\n",
          (seconds() - start) / (double)total * 1e3);
-  return grew(before, after);
+  return grew(before, after, total < LONG_HANDLES ? SHORT_RUN : 0);
 }
 
 int main(int argc, char **argv)

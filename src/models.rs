@@ -70,8 +70,23 @@ pub(crate) struct MaskEntry {
 pub(crate) struct SpoofEntry {
     pub networks: Vec<SpoofNetworkEntry>,
     pub bias: f64,
+    /// Where the fused logit of the views so far is less than this, for live or for attack, the next
+    /// ones are looked at; without it all of them are, always.
+    #[serde(default = "always")]
+    pub doubt: f64,
     /// Probability of a bona fide presentation from which on a face counts as live.
     pub threshold: f32,
+}
+
+fn always() -> f64 {
+    f64::INFINITY
+}
+
+impl SpoofEntry {
+    /// How many views each network has.
+    pub fn views(&self) -> usize {
+        self.networks.first().map_or(0, |first| first.views.len())
+    }
 }
 
 /// One liveness network.
@@ -83,7 +98,7 @@ pub(crate) struct SpoofNetworkEntry {
     /// Side of the crop in pixels.
     pub size: u32,
     pub crop: CropKind,
-    /// What it looks at; its logits are their means.
+    /// What it looks at, one after another; its logits are their means.
     pub views: Vec<View>,
     /// Weight of its live logit.
     pub weight: f64,
@@ -212,6 +227,7 @@ impl Manifest {
         open_unit("mask.threshold", self.mask.threshold)?;
         open_unit("spoof.threshold", self.spoof.threshold)?;
         range("spoof.bias", self.spoof.bias, -1e3, 1e3)?;
+        range("spoof.doubt", self.spoof.doubt, 0.0, f64::INFINITY)?;
         if self.spoof.networks.is_empty() || self.spoof.networks.len() > 8 {
             return Err("spoof.networks must name 1 to 8 networks".into());
         }
@@ -224,6 +240,9 @@ impl Manifest {
             )?;
             if network.views.is_empty() || network.views.len() > 8 {
                 return Err("a liveness network must have 1 to 8 views".into());
+            }
+            if network.views.len() != self.spoof.views() {
+                return Err("all liveness networks must have equally many views".into());
             }
             for view in &network.views {
                 range("scale of a view", view.scale, 0.5, 16.0)?;
@@ -363,7 +382,7 @@ mod tests {
     #[test]
     fn a_manifest_that_makes_no_sense_is_refused() {
         assert_eq!(manifest(|_| ()), Ok(()));
-        let broken: [(&str, Change); 14] = [
+        let broken: [(&str, Change); 16] = [
             ("schema", |m| m["schema"] = json!(2)),
             ("file", |m| m["mask"]["file"] = json!("../mask.onnx")),
             ("file", |m| m["mask"]["file"] = json!("/etc/passwd")),
@@ -382,6 +401,10 @@ mod tests {
                 m["spoof"]["networks"][0]["weight"] = json!(-1.0)
             }),
             ("views", |m| m["spoof"]["networks"][0]["views"] = json!([])),
+            ("equally many", |m| {
+                m["spoof"]["networks"][0]["views"] = json!([{"scale": 1.5, "mirror": false}]);
+            }),
+            ("doubt", |m| m["spoof"]["doubt"] = json!(-1)),
             ("scale", |m| {
                 m["spoof"]["networks"][0]["views"][0]["scale"] = json!(0)
             }),

@@ -17,7 +17,11 @@ const SAMPLES: f64 = 2.0;
 /// The liveness networks and how they are fused.
 pub(crate) struct SpoofDetector {
     networks: Vec<SpoofNetwork>,
+    /// Of each network.
+    views: usize,
     bias: f64,
+    /// Fused logits less than this leave doubt.
+    doubt: f64,
 }
 
 struct SpoofNetwork {
@@ -44,7 +48,7 @@ impl SpoofDetector {
                 runtime,
                 &entry.name,
                 &models.model(&entry.source)?,
-                signature(entry.views.len(), entry.size),
+                signature(entry.size),
             )?;
             Ok(SpoofNetwork {
                 network,
@@ -60,7 +64,9 @@ impl SpoofDetector {
                 .iter()
                 .map(load)
                 .collect::<Result<_, Error>>()?,
+            views: entry.views(),
             bias: entry.bias,
+            doubt: entry.doubt,
         })
     }
 
@@ -68,7 +74,8 @@ impl SpoofDetector {
     pub fn try_out(&self, pictures: &[Picture; 2], face: &Face) -> Result<(), Error> {
         let [first, second] = pictures;
         for network in &self.networks {
-            let answers = [network.logits(first, face)?, network.logits(second, face)?];
+            let look = |picture| network.logits(picture, face, &network.views[0]);
+            let answers = [look(first)?, look(second)?];
             selftest::ensure_different(&network.network, answers)?;
             let [live, print, replay] = answers[0];
             selftest::ensure_different(&network.network, [[live, live], [print, replay]])?;
@@ -88,70 +95,80 @@ impl SpoofDetector {
             .collect()
     }
 
-    /// Looks for signs of a print or a screen.
+    /// Looks for signs of a print or a screen: at one view for each network, and at the next ones where
+    /// those leave doubt. The logits are means over the views: where exactly the box lies, and which
+    /// cheek is lit, must not decide.
     pub fn evidence(&self, image: &Picture, face: &Face) -> Result<Evidence, Error> {
-        let mut logit = self.bias;
-        let [mut print, mut replay] = [0.0; 2];
-        for network in &self.networks {
-            let logits = network.logits(image, face)?;
-            logit += network.weight * logits[0];
-            let species = softmax([logits[1], logits[2]]);
-            print += species[0] / self.networks.len() as f64;
-            replay += species[1] / self.networks.len() as f64;
+        let mut sums = vec![[0.0; 3]; self.networks.len()];
+        let mut logit = 0.0_f64;
+        let mut seen = 0;
+        while seen < self.views && (seen == 0 || logit.abs() < self.doubt) {
+            for (network, sum) in self.networks.iter().zip(&mut sums) {
+                let logits = network.logits(image, face, &network.views[seen])?;
+                *sum = std::array::from_fn(|column| sum[column] + logits[column]);
+            }
+            seen += 1;
+            logit = self.fused(&sums, seen as f64);
         }
+        Ok(Evidence::new(logit, &sums, seen as f64))
+    }
+
+    fn fused(&self, sums: &[[f64; 3]], seen: f64) -> f64 {
+        let networks = self.networks.iter().zip(sums);
+        let weighted = networks.map(|(network, [live, ..])| network.weight * live / seen);
+        self.bias + weighted.sum::<f64>()
+    }
+}
+
+impl Evidence {
+    /// From the fused logit, and the sums of each network's logits over the views that were seen.
+    fn new(logit: f64, sums: &[[f64; 3]], seen: f64) -> Self {
         let live_probability = 1.0 / (1.0 + (-logit).exp());
-        let attack = 1.0 - live_probability;
-        Ok(Evidence {
+        let attack = (1.0 - live_probability) / sums.len() as f64;
+        let species = sums
+            .iter()
+            .map(|[_, print, replay]| softmax([print / seen, replay / seen]));
+        let [print, replay] = species.fold([0.0; 2], |[a, b], [print, replay]| {
+            [a + attack * print, b + attack * replay]
+        });
+        Evidence {
             live_probability,
-            attack_type: AttackType {
-                print: attack * print,
-                replay: attack * replay,
-            },
-        })
+            attack_type: AttackType { print, replay },
+        }
     }
 }
 
 impl SpoofNetwork {
-    /// Means over the views: where exactly the box lies, and which cheek is lit, must not matter.
-    fn logits(&self, image: &Picture, face: &Face) -> Result<[f64; 3], Error> {
-        let outputs = self.network.run(&self.input(image, face)?)?;
+    /// Logits of live, print and replay.
+    fn logits(&self, image: &Picture, face: &Face, view: &View) -> Result<[f64; 3], Error> {
+        let outputs = self.network.run(&self.input(image, face, view)?)?;
         let [logits] = outputs.as_slice() else {
             return Err(self
                 .network
                 .fault("it gave the wrong number of outputs".into()));
         };
-        let views = self.views.len();
-        self.network.expect_shape(logits, &[views, 3])?;
-        let mean = |column: usize| {
-            let values = logits.data.iter().skip(column).step_by(3);
-            values.map(|value| f64::from(*value)).sum::<f64>() / views as f64
-        };
-        Ok(std::array::from_fn(mean))
+        self.network.expect_shape(logits, &[1, 3])?;
+        Ok(std::array::from_fn(|column| f64::from(logits.data[column])))
     }
 
-    fn input(&self, image: &Picture, face: &Face) -> Result<Tensor, Error> {
+    fn input(&self, image: &Picture, face: &Face, view: &View) -> Result<Tensor, Error> {
         let side = self.size as usize;
-        let mut input = Tensor::zeros(&[self.views.len(), 3, side, side]);
-        for (view, planes) in self
-            .views
-            .iter()
-            .zip(input.data.chunks_exact_mut(3 * side * side))
-        {
-            let part = crop(image.width(), image.height(), face, self.crop, view.scale);
-            let mut pixels = image.resize(part, self.size, self.size)?;
-            if view.mirror {
-                imageops::flip_horizontal_in_place(&mut pixels);
-            }
-            fill(planes, side, &pixels);
+        let mut input = Tensor::zeros(&[1, 3, side, side]);
+        let part = crop(image.width(), image.height(), face, self.crop, view.scale);
+        let mut pixels = image.resize(part, self.size, self.size)?;
+        if view.mirror {
+            imageops::flip_horizontal_in_place(&mut pixels);
         }
+        fill(&mut input.data, side, &pixels);
         Ok(input)
     }
 }
 
-fn signature(views: usize, size: u32) -> Signature {
+/// For one view.
+fn signature(size: u32) -> Signature {
     let side = Some(size as usize);
     Signature {
-        input: vec![Some(views), Some(3), side, side],
+        input: vec![Some(1), Some(3), side, side],
         outputs: vec![("logits", 2)],
     }
 }
@@ -281,7 +298,7 @@ mod tests {
                 shape: vec![1, 3],
                 data: logits.to_vec(),
             };
-            let network = network(signature(1, 128), move |_| Ok(vec![logits.clone()]));
+            let network = network(signature(128), move |_| Ok(vec![logits.clone()]));
             SpoofNetwork {
                 network,
                 size: 128,
@@ -292,7 +309,9 @@ mod tests {
         };
         SpoofDetector {
             networks: answers.iter().zip(weights).map(make).collect(),
+            views: 1,
             bias,
+            doubt: f64::INFINITY,
         }
     }
 
@@ -322,39 +341,53 @@ mod tests {
         );
     }
 
-    #[test]
-    fn logits_are_means_over_the_views() {
-        // A network that answers with the red of the left and of the right edge of each view.
-        let edges = |input: &Tensor| {
-            let side = 16;
-            let answers = input.data.chunks_exact(3 * side * side);
-            let data = answers.flat_map(|view| [view[0], view[side - 1], 0.0]);
-            let shape = vec![2, 3];
+    /// A network that answers with the red of the left edge of what it sees, looking once as it is and
+    /// once mirrored, at a face whose left and right half are red or not.
+    fn red(halves: [bool; 2], doubt: f64) -> Evidence {
+        let edge = |input: &Tensor| {
             Ok(vec![Tensor {
-                shape,
-                data: data.collect(),
+                shape: vec![1, 3],
+                data: vec![input.data[0], 0.0, 0.0],
             }])
         };
-        let view = |mirror| View { mirror, ..PLAIN };
-        let red = |[left, right]: [bool; 2]| {
-            let image = RgbImage::from_fn(60, 60, |x, _| {
-                image::Rgb([255 * u8::from(if x < 30 { left } else { right }), 0, 0])
-            });
-            let network = SpoofNetwork {
-                network: network(signature(2, 16), edges),
+        let detector = SpoofDetector {
+            networks: vec![SpoofNetwork {
+                network: network(signature(16), edge),
                 size: 16,
                 crop: CropKind::Square,
-                views: vec![view(false), view(true)],
+                views: [false, true].map(|mirror| View { mirror, ..PLAIN }).into(),
                 weight: 1.0,
-            };
-            network
-                .logits(&image.into(), &face([15.0, 15.0, 30.0, 30.0]))
-                .unwrap()
+            }],
+            views: 2,
+            bias: 0.0,
+            doubt,
         };
-        assert_eq!(red([true, true]), [1.0, 1.0, 0.0]);
-        assert_eq!(red([true, false]), [0.0, 0.0, 0.0]);
-        assert_eq!(red([true, false]), red([false, true]));
-        assert_eq!(red([false, false]), [-1.0, -1.0, 0.0]);
+        let image = RgbImage::from_fn(60, 60, |x, _| {
+            image::Rgb([255 * u8::from(halves[usize::from(x >= 30)]), 0, 0])
+        });
+        let face = face([15.0, 15.0, 30.0, 30.0]);
+        detector.evidence(&image.into(), &face).unwrap()
+    }
+
+    fn sigmoid(logit: f64) -> f64 {
+        1.0 / (1.0 + (-logit).exp())
+    }
+
+    #[test]
+    fn logits_are_means_over_the_views() {
+        let live = |halves| red(halves, f64::INFINITY).live_probability;
+        assert_eq!(live([true, true]), sigmoid(1.0));
+        assert_eq!(live([true, false]), 0.5);
+        assert_eq!(live([false, true]), 0.5);
+        assert_eq!(live([false, false]), sigmoid(-1.0));
+    }
+
+    #[test]
+    fn further_views_are_for_doubtful_faces() {
+        // The first view alone says 1; that is sure enough where less than 1 is doubtful.
+        assert_eq!(red([true, false], 1.0).live_probability, sigmoid(1.0));
+        assert_eq!(red([true, false], 1.01).live_probability, 0.5);
+        assert_eq!(red([false, true], 1.0).live_probability, sigmoid(-1.0));
     }
 
     #[test]
@@ -392,7 +425,7 @@ mod tests {
             let network = network(
                 Signature {
                     input,
-                    ..signature(1, 128)
+                    ..signature(128)
                 },
                 move |_| Ok(vec![answer.clone()]),
             );
@@ -404,7 +437,9 @@ mod tests {
                     views: vec![PLAIN],
                     weight: 1.0,
                 }],
+                views: 1,
                 bias: 0.0,
+                doubt: f64::INFINITY,
             };
             assert_eq!(evidence(&detector).unwrap_err().code(), ErrorCode::Internal);
         }

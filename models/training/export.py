@@ -132,7 +132,7 @@ DEFAULTS = {
                 "sha256": "",
                 "size": 128,
                 "crop": "square",
-                "views": [{"scale": 1.5, "mirror": False}],
+                "views": [{"scale": 1.5, "mirror": False}, {"scale": 1.65, "mirror": True}],
                 "weight": 1.0,
             },
             {
@@ -141,11 +141,12 @@ DEFAULTS = {
                 "sha256": "",
                 "size": 128,
                 "crop": "box",
-                "views": [{"scale": 3.2, "mirror": False}],
+                "views": [{"scale": 3.2, "mirror": False}, {"scale": 3.5, "mirror": True}],
                 "weight": 1.0,
             },
         ],
         "bias": 0.0,
+        "doubt": 2.0,
         "threshold": 0.5,
     },
 }

@@ -46,7 +46,7 @@ def fused(checkpoint: Path, data: ValidationSet, left_out: str, manifest: dict) 
     for spec, factor in zip(specs, factors, strict=True):
         spec["weight"] = float(factor)
     runs = {n["name"]: _run(nets[n["name"]]) for n in specs}
-    return Fusion(specs, bias, runs)
+    return Fusion(specs, bias, runs, manifest["spoof"].get("doubt", np.inf))
 
 
 def _run(net: torch.nn.Module):

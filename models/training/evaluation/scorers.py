@@ -45,29 +45,38 @@ def sigmoid(z: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-np.asarray(z, np.float64)))
 
 
-class Fusion:
-    """The liveness networks of a manifest, their views averaged, their logits added to P(bona fide)."""
+def settled(by_view: np.ndarray, bias: float, doubt: float) -> np.ndarray:
+    """Means over the views, n x views, up to the first that leaves no doubt."""
+    means = by_view.cumsum(1) / np.arange(1, by_view.shape[1] + 1)
+    sure = np.abs(means + bias) >= doubt
+    sure[:, -1] = True
+    return np.take_along_axis(means, sure.argmax(1)[:, None], 1)[:, 0]
 
-    def __init__(self, networks: list[dict], bias: float, runs: dict[str, Logits]):
-        self.networks, self.bias, self._runs = networks, bias, runs
+
+class Fusion:
+    """The liveness networks of a manifest: the logits of one view of each added; where these are less than
+    ``doubt``, for live or for attack, averaged with those of the next view."""
+
+    def __init__(self, networks: list[dict], bias: float, runs: dict[str, Logits], doubt: float = np.inf):
+        self.networks, self.bias, self._runs, self._doubt = networks, bias, runs, doubt
 
     @classmethod
     def shipped(cls, models: Path) -> Fusion:
         """The ONNX files in a folder with a manifest.json."""
         spoof = read_manifest(models)["spoof"]
         runs = {n["name"]: _onnx(models / n["file"]) for n in spoof["networks"]}
-        return cls(spoof["networks"], spoof["bias"], runs)
+        return cls(spoof["networks"], spoof["bias"], runs, spoof.get("doubt", np.inf))
 
     def logit(self, image: np.ndarray, boxes: Sequence[np.ndarray]) -> np.ndarray:
         """One fused live logit per box of an RGB image."""
-        total = np.full(len(boxes), self.bias, np.float64)
         crops = [crops_of(image, box, self.networks) for box in boxes]
+        by_view = np.zeros((len(boxes), len(self.networks[0]["views"])))
         for network in self.networks:
             views = np.stack([c[network["name"]] for c in crops])
             flat = views.reshape(-1, *views.shape[2:])
             logits = self._runs[network["name"]](to_input(flat))[:, 0]
-            total += network["weight"] * logits.reshape(views.shape[:2]).mean(1)
-        return total
+            by_view += network["weight"] * logits.reshape(views.shape[:2])
+        return self.bias + settled(by_view, self.bias, self._doubt)
 
     def probability(self, image: np.ndarray, boxes: Sequence[np.ndarray]) -> np.ndarray:
         return sigmoid(self.logit(image, boxes))

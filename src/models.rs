@@ -71,7 +71,7 @@ pub(crate) struct SpoofEntry {
     pub networks: Vec<SpoofNetworkEntry>,
     pub bias: f64,
     /// Where the fused logit of the views so far is less than this, for live or for attack, the next
-    /// ones are looked at; without it all of them are, always.
+    /// ones are looked at, and count fully where it is less by 1; without it all of them do, always.
     #[serde(default = "always")]
     pub doubt: f64,
     /// Probability of a bona fide presentation from which on a face counts as live.

@@ -24,6 +24,10 @@ pub(crate) struct SpoofDetector {
     doubt: f64,
 }
 
+/// Further views count the less, the less doubt there is: from all to nothing over this much of the fused
+/// logit. Were it nothing, a rounding error could decide whether there is a further view.
+const FADING: f64 = 1.0;
+
 struct SpoofNetwork {
     network: Network,
     size: u32,
@@ -100,34 +104,41 @@ impl SpoofDetector {
     /// cheek is lit, must not decide.
     pub fn evidence(&self, image: &Picture, face: &Face) -> Result<Evidence, Error> {
         let mut sums = vec![[0.0; 3]; self.networks.len()];
-        let mut logit = 0.0_f64;
-        let mut seen = 0;
-        while seen < self.views && (seen == 0 || logit.abs() < self.doubt) {
-            for (network, sum) in self.networks.iter().zip(&mut sums) {
-                let logits = network.logits(image, face, &network.views[seen])?;
+        let mut found = sums.clone();
+        let mut certainty = 0.0;
+        let mut views = 0..self.views;
+        while certainty < 1.0
+            && let Some(view) = views.next()
+        {
+            let looks = self.networks.iter().zip(&mut sums).zip(&mut found);
+            for ((network, sum), found) in looks {
+                let logits = network.logits(image, face, &network.views[view])?;
                 *sum = std::array::from_fn(|column| sum[column] + logits[column]);
+                let mean = sum.map(|sum| sum / (view + 1) as f64);
+                *found = std::array::from_fn(|column| {
+                    certainty * found[column] + (1.0 - certainty) * mean[column]
+                });
             }
-            seen += 1;
-            logit = self.fused(&sums, seen as f64);
+            certainty = ((self.fused(&found).abs() - self.doubt) / FADING + 1.0).clamp(0.0, 1.0);
         }
-        Ok(Evidence::new(logit, &sums, seen as f64))
+        Ok(Evidence::new(self.fused(&found), &found))
     }
 
-    fn fused(&self, sums: &[[f64; 3]], seen: f64) -> f64 {
-        let networks = self.networks.iter().zip(sums);
-        let weighted = networks.map(|(network, [live, ..])| network.weight * live / seen);
+    fn fused(&self, logits: &[[f64; 3]]) -> f64 {
+        let networks = self.networks.iter().zip(logits);
+        let weighted = networks.map(|(network, [live, ..])| network.weight * live);
         self.bias + weighted.sum::<f64>()
     }
 }
 
 impl Evidence {
-    /// From the fused logit, and the sums of each network's logits over the views that were seen.
-    fn new(logit: f64, sums: &[[f64; 3]], seen: f64) -> Self {
+    /// From the fused logit, and the logits of each network.
+    fn new(logit: f64, logits: &[[f64; 3]]) -> Self {
         let live_probability = 1.0 / (1.0 + (-logit).exp());
-        let attack = (1.0 - live_probability) / sums.len() as f64;
-        let species = sums
+        let attack = (1.0 - live_probability) / logits.len() as f64;
+        let species = logits
             .iter()
-            .map(|[_, print, replay]| softmax([print / seen, replay / seen]));
+            .map(|[_, print, replay]| softmax([*print, *replay]));
         let [print, replay] = species.fold([0.0; 2], |[a, b], [print, replay]| {
             [a + attack * print, b + attack * replay]
         });
@@ -384,10 +395,13 @@ mod tests {
 
     #[test]
     fn further_views_are_for_doubtful_faces() {
-        // The first view alone says 1; that is sure enough where less than 1 is doubtful.
+        // The first view alone says 1; that is sure where less than 1 is doubtful.
         assert_eq!(red([true, false], 1.0).live_probability, sigmoid(1.0));
-        assert_eq!(red([true, false], 1.01).live_probability, 0.5);
+        assert_eq!(red([true, false], 2.0).live_probability, 0.5);
         assert_eq!(red([false, true], 1.0).live_probability, sigmoid(-1.0));
+        // Between the two, the second view counts by how much doubt there is.
+        assert_eq!(red([true, false], 1.25).live_probability, sigmoid(0.75));
+        assert_eq!(red([false, true], 1.25).live_probability, sigmoid(-0.75));
     }
 
     #[test]

@@ -146,7 +146,7 @@ DEFAULTS = {
             },
         ],
         "bias": 0.0,
-        "doubt": 2.0,
+        "doubt": 2.5,
         "threshold": 0.5,
     },
 }

@@ -46,16 +46,17 @@ def sigmoid(z: np.ndarray) -> np.ndarray:
 
 
 def settled(by_view: np.ndarray, bias: float, doubt: float) -> np.ndarray:
-    """Means over the views, n x views, up to the first that leaves no doubt."""
-    means = by_view.cumsum(1) / np.arange(1, by_view.shape[1] + 1)
-    sure = np.abs(means + bias) >= doubt
-    sure[:, -1] = True
-    return np.take_along_axis(means, sure.argmax(1)[:, None], 1)[:, 0]
+    """Means over the views, n x views, as far as there is doubt, as src/spoof.rs takes them."""
+    found, certainty = np.zeros(len(by_view)), np.zeros(len(by_view))
+    for view in range(by_view.shape[1]):
+        found = certainty * found + (1 - certainty) * by_view[:, : view + 1].mean(1)
+        certainty = np.where(certainty < 1, np.clip(np.abs(found + bias) - doubt + 1, 0, 1), 1)
+    return found
 
 
 class Fusion:
     """The liveness networks of a manifest: the logits of one view of each added; where these are less than
-    ``doubt``, for live or for attack, averaged with those of the next view."""
+    ``doubt``, for live or for attack, averaged with those of the next view by how much doubt there is."""
 
     def __init__(self, networks: list[dict], bias: float, runs: dict[str, Logits], doubt: float = np.inf):
         self.networks, self.bias, self._runs, self._doubt = networks, bias, runs, doubt

@@ -18,7 +18,7 @@ from training.evaluation.figures import Judged, curve, figures, operating_points
 from training.evaluation.pose import pose
 from training.evaluation.presentations import Presentation, load, locate, read
 from training.evaluation.rates import Rate
-from training.evaluation.scorers import Fusion, Outcome
+from training.evaluation.scorers import Fusion, Outcome, settled
 from training.evaluation.tone import TONES, tone_of
 from training.export import MODELS
 from training.geometry import MASK_TEMPLATE
@@ -438,3 +438,10 @@ def test_library_and_networks_see_the_same_face(pictures, library):
     assert len(pairs) >= 3
     assert all(abs(a - b) < 0.1 for a, b in pairs)
     assert read(located[0]).dtype == np.uint8
+
+
+def test_further_views_count_by_doubt():
+    """The figures of src/spoof.rs's own test."""
+    views = np.array([[1.0, -1.0], [-1.0, 1.0]])
+    for doubt, expected in ((1.0, 1.0), (1.25, 0.75), (2.0, 0.0), (np.inf, 0.0)):
+        assert settled(views, 0.0, doubt) == pytest.approx([expected, -expected])

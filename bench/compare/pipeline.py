@@ -41,11 +41,22 @@ class Pipeline:
         image = Image.open(io.BytesIO(data)).convert("RGB")
         box, points = self._face(image)
         self._run(self.mask, to_input(aligned(image, points, self.mask["size"])[None]))
-        logit = self.spoof["bias"]
-        for network in self.spoof["networks"]:
-            logits = self._run(network, views(image, box, network))[0]
-            logit += network["weight"] * float(logits[:, 0].mean())
-        return 1 / (1 + math.exp(-logit))
+        return 1 / (1 + math.exp(-self._logit(image, box)))
+
+    def _logit(self, image: Image.Image, box: np.ndarray) -> float:
+        """At one view of each network, and at the next where that leaves doubt, as the library does."""
+        networks, bias = self.spoof["networks"], self.spoof["bias"]
+        total = found = certainty = 0.0
+        for number in range(len(networks[0]["views"])):
+            for network in networks:
+                logits = self._run(network, view(image, box, network, number))[0]
+                total += network["weight"] * float(logits[0, 0])
+            found = certainty * found + (1 - certainty) * total / (number + 1)
+            certainty = min(1.0, abs(found + bias) - self.spoof["doubt"] + 1)
+            if certainty >= 1:
+                break
+            certainty = max(0.0, certainty)
+        return found + bias
 
     def networks_alone(self, data: bytes) -> Callable[[], None]:
         """All networks once, on the inputs that this image gives."""
@@ -88,17 +99,14 @@ class Pipeline:
         return np.concatenate([corners[:2], corners[2:] - corners[:2]]), points * ratio
 
 
-def views(image: Image.Image, box: np.ndarray, network: dict) -> np.ndarray:
-    """What a liveness network sees."""
+def view(image: Image.Image, box: np.ndarray, network: dict, number: int) -> np.ndarray:
+    """What a liveness network sees at one of its views."""
     width, height = image.size
-    size = (network["size"],) * 2
-    crops = []
-    for view in network["views"]:
-        x, y, w, h = map(float, crop_rect(box, width, height, network["crop"], view["scale"]))
-        region = (max(x, 0.0), max(y, 0.0), min(x + w, width), min(y + h, height))
-        crop = np.asarray(image.resize(size, Image.BILINEAR, box=region))
-        crops.append(crop[:, ::-1] if view["mirror"] else crop)
-    return to_input(np.stack(crops))
+    spec, size = network["views"][number], (network["size"],) * 2
+    x, y, w, h = map(float, crop_rect(box, width, height, network["crop"], spec["scale"]))
+    region = (max(x, 0.0), max(y, 0.0), min(x + w, width), min(y + h, height))
+    crop = np.asarray(image.resize(size, Image.BILINEAR, box=region))
+    return to_input((crop[:, ::-1] if spec["mirror"] else crop)[None])
 
 
 def aligned(image: Image.Image, points: np.ndarray, size: int) -> np.ndarray:

@@ -47,9 +47,7 @@ def main() -> int:
         print(f"recorded in {RECORD.relative_to(ROOT)}:\n{json.dumps(counted, indent=2)}")
         return 0
     if not RECORD.exists():
-        print(json.dumps(counted, indent=2))
-        print(f"NOT compared: {RECORD.relative_to(ROOT)} is missing: bash .ci/bench.sh --update")
-        return 0
+        sys.exit(f"{RECORD} is missing: bash .ci/bench.sh --update")
     return compare(json.loads(RECORD.read_text()), counted)
 
 

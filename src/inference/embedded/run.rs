@@ -9,7 +9,7 @@ use super::plan::{Op, Plan, Pointwise, Pool, Step, ValueId};
 /// Most numbers that the values of one picture may take at a time: 512 MiB.
 const MAX_SCRATCH: usize = 1 << 27;
 /// Pictures that are computed together. More read the weights less often still, but take more
-/// memory; the views of a network are two.
+/// memory.
 pub(super) const TOGETHER: usize = 2;
 
 /// Memory for values, kept from call to call.

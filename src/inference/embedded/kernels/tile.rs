@@ -145,19 +145,37 @@ unsafe fn tile<S: Simd, const PIXELS: usize, const VECTORS: usize, const STEP: u
                 let at = pixel * BLOCK + lane(v, layer.out_plane);
                 let mut value = *sum;
                 if layer.ends {
-                    if layer.epilogue.relu_before {
-                        value = S::relu(value);
-                    }
-                    if let Some(residual) = tile.residual {
-                        value = S::add(value, S::load(residual.add(at)));
-                    }
-                    if layer.epilogue.relu_after {
-                        value = S::relu(value);
-                    }
+                    let residual = tile.residual.map(|residual| residual.add(at));
+                    value = finish::<S>(layer.epilogue, value, residual);
                 }
                 S::store(tile.output.add(at), value);
             }
         }
+    }
+}
+
+/// What follows a sum, the residual of its place included.
+///
+/// # Safety
+/// The processor has the instructions of `S`, and the residual reaches as far as a vector.
+#[inline(always)]
+pub(super) unsafe fn finish<S: Simd>(
+    epilogue: Epilogue,
+    mut value: S::Vector,
+    residual: Option<*const f32>,
+) -> S::Vector {
+    // SAFETY: as the caller promises.
+    unsafe {
+        if epilogue.relu_before {
+            value = S::relu(value);
+        }
+        if let Some(residual) = residual {
+            value = S::add(value, S::load(residual));
+        }
+        if epilogue.relu_after {
+            value = S::relu(value);
+        }
+        value
     }
 }
 

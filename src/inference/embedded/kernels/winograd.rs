@@ -17,7 +17,7 @@ use super::simd::Neon;
 #[cfg(target_arch = "x86_64")]
 use super::simd::{Avx2, Avx512};
 use super::simd::{InstructionSet, Portable, Simd};
-use super::tile::{Layer, Shape, Tile};
+use super::tile::{Layer, Shape, Tile, finish};
 use super::{BLOCK, BORDER, Batch, Conv, ConvShape, Epilogue, Layout, Map};
 
 /// Side of the kernels.
@@ -690,16 +690,8 @@ unsafe fn scatter<S: Simd, T: Transform>(tile: &Scatter) {
                 for (x, value) in row.iter().enumerate().take(T::SIDE) {
                     if whole || (y < tile.rows && x < tile.columns) {
                         let at = y * tile.row + x * BLOCK + lane;
-                        let mut value = S::add(*value, bias);
-                        if tile.epilogue.relu_before {
-                            value = S::relu(value);
-                        }
-                        if let Some(residual) = tile.residual {
-                            value = S::add(value, S::load(residual.add(at)));
-                        }
-                        if tile.epilogue.relu_after {
-                            value = S::relu(value);
-                        }
+                        let residual = tile.residual.map(|residual| residual.add(at));
+                        let value = finish::<S>(tile.epilogue, S::add(*value, bias), residual);
                         S::store(tile.output.add(at), value);
                     }
                 }

@@ -3,7 +3,7 @@
 use crate::decode::Picture;
 use crate::error::{Error, ErrorCode, Findings};
 use crate::inference::{Network, Runtime, Signature, Tensor};
-use crate::models::{DetectorEntry, Models};
+use crate::models::{DetectorEntry, JudgedFace, Models};
 use crate::resample::{Rect, fill};
 use crate::selftest;
 use crate::verdict::{Face, Reason};
@@ -27,6 +27,7 @@ pub(crate) struct Detector {
     long_side: u32,
     score_threshold: f32,
     nms_iou: f32,
+    judged: JudgedFace,
 }
 
 impl Detector {
@@ -47,6 +48,7 @@ impl Detector {
             long_side: entry.long_side,
             score_threshold: entry.score_threshold,
             nms_iou: entry.nms_iou,
+            judged: entry.judged,
         }
     }
 
@@ -86,6 +88,28 @@ impl Detector {
             scale(face, ratio);
         }
         Ok(faces)
+    }
+
+    /// The one face of a selfie of this size: the largest, unless another is large enough to matter, or it
+    /// is not certain that it is one.
+    ///
+    /// # Errors
+    /// 051 for any other number of faces.
+    pub fn only(
+        &self,
+        faces: &[Face],
+        [width, height]: [u32; 2],
+        second_face_ratio: f32,
+    ) -> Result<Face, Error> {
+        let main = largest_alone(faces, second_face_ratio)?;
+        let share = main.bbox[3] / width.max(height) as f32;
+        // Written so that anything but a certain face is refused.
+        if main.score >= self.judged.score - self.judged.slope * share {
+            return Ok(main);
+        }
+        Err(no_face(
+            "no face is certain enough to be judged: come closer to the camera, upright and well lit",
+        ))
     }
 
     /// The network's input, and the size of its pixels in pixels of the image.
@@ -216,26 +240,17 @@ fn scale(face: &mut Face, [x, y]: [f32; 2]) {
     face.points = face.points.map(|[px, py]| [px * x, py * y]);
 }
 
-/// The one face of a selfie: the largest, unless another is large enough to matter.
-pub(crate) fn only(faces: &[Face], second_face_ratio: f32) -> Result<Face, Error> {
+/// The largest face, unless another is large enough to matter.
+fn largest_alone(faces: &[Face], second_face_ratio: f32) -> Result<Face, Error> {
     let mut main: Option<Face> = None;
     for face in faces {
         if main.is_none_or(|main| face.bbox[3] > main.bbox[3]) {
             main = Some(*face);
         }
     }
-    let Some(main) = main else {
-        let findings = Findings {
-            reasons: vec![Reason::NoFace],
-            faces: Some(0),
-            ..Findings::default()
-        };
-        return Err(Error::new(
-            ErrorCode::FaceCount,
-            "no face was found: the selfie must show one face, upright and well lit",
-        )
-        .with(findings));
-    };
+    let main = main.ok_or_else(|| {
+        no_face("no face was found: the selfie must show one face, upright and well lit")
+    })?;
     let counted = faces
         .iter()
         .filter(|face| face.bbox[3] >= second_face_ratio * main.bbox[3])
@@ -256,6 +271,15 @@ pub(crate) fn only(faces: &[Face], second_face_ratio: f32) -> Result<Face, Error
     Ok(main)
 }
 
+fn no_face(detail: &str) -> Error {
+    let findings = Findings {
+        reasons: vec![Reason::NoFace],
+        faces: Some(0),
+        ..Findings::default()
+    };
+    Error::new(ErrorCode::FaceCount, detail).with(findings)
+}
+
 #[cfg(test)]
 mod tests {
     use image::RgbImage;
@@ -274,6 +298,7 @@ mod tests {
             long_side: 64,
             score_threshold: 0.5,
             nms_iou: 0.3,
+            judged: JudgedFace::default(),
         }
     }
 
@@ -366,13 +391,18 @@ mod tests {
         }
     }
 
-    #[test]
-    fn the_second_face_counts_from_the_given_ratio_on() {
-        let face = |height| Face {
+    fn tall(height: f32, score: f32) -> Face {
+        Face {
             bbox: [0.0, 0.0, 10.0, height],
             points: [[0.0; 2]; 5],
-            score: 0.9,
-        };
+            score,
+        }
+    }
+
+    #[test]
+    fn the_second_face_counts_from_the_given_ratio_on() {
+        let face = |height| tall(height, 0.9);
+        let only = largest_alone;
         assert_eq!(only(&[face(24.0), face(100.0)], 0.25).unwrap(), face(100.0));
         let error = only(&[face(25.0), face(100.0), face(5.0)], 0.25).unwrap_err();
         assert_eq!(
@@ -384,5 +414,25 @@ mod tests {
             (error.code(), error.details().faces),
             (ErrorCode::FaceCount, Some(0))
         );
+    }
+
+    #[test]
+    fn a_small_face_must_be_more_certain() {
+        let mut detector = detector(&[]);
+        detector.judged = JudgedFace {
+            score: 0.8,
+            slope: 0.5,
+        };
+        let only = |height, score| detector.only(&[tall(height, score)], [100, 80], 0.3);
+        assert!(only(40.0, 0.61).is_ok());
+        assert!(only(10.0, 0.76).is_ok());
+        for (height, score) in [(40.0, 0.59), (10.0, 0.74), (10.0, f32::NAN)] {
+            let error = only(height, score).unwrap_err();
+            assert_eq!(
+                (error.code(), error.details().faces),
+                (ErrorCode::FaceCount, Some(0))
+            );
+            assert_eq!(error.details().reasons, [Reason::NoFace]);
+        }
     }
 }

@@ -52,6 +52,17 @@ pub(crate) struct DetectorEntry {
     pub score_threshold: f32,
     /// Overlap from which on two boxes are the same face.
     pub nms_iou: f32,
+    /// How certain the face that is judged must be; without it `score_threshold` is enough.
+    #[serde(default)]
+    pub judged: JudgedFace,
+}
+
+/// Score that the face of a selfie must have: `score` less `slope` times the share of its height in the
+/// image's long side. What a detector takes for a face where there is none is mostly small.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+pub(crate) struct JudgedFace {
+    pub score: f32,
+    pub slope: f32,
 }
 
 /// The mask classifier.
@@ -223,6 +234,9 @@ impl Manifest {
         )?;
         open_unit("detector.score_threshold", self.detector.score_threshold)?;
         open_unit("detector.nms_iou", self.detector.nms_iou)?;
+        let judged = self.detector.judged;
+        range("detector.judged.score", judged.score.into(), 0.0, 1.0)?;
+        range("detector.judged.slope", judged.slope.into(), 0.0, 1.0)?;
         range("mask.size", self.mask.size.into(), 16.0, 1024.0)?;
         open_unit("mask.threshold", self.mask.threshold)?;
         open_unit("spoof.threshold", self.spoof.threshold)?;
@@ -382,7 +396,7 @@ mod tests {
     #[test]
     fn a_manifest_that_makes_no_sense_is_refused() {
         assert_eq!(manifest(|_| ()), Ok(()));
-        let broken: [(&str, Change); 16] = [
+        let broken: [(&str, Change); 18] = [
             ("schema", |m| m["schema"] = json!(2)),
             ("file", |m| m["mask"]["file"] = json!("../mask.onnx")),
             ("file", |m| m["mask"]["file"] = json!("/etc/passwd")),
@@ -391,6 +405,12 @@ mod tests {
             ("sha256", |m| m["mask"]["sha256"] = json!("00")),
             ("score_threshold", |m| {
                 m["detector"]["score_threshold"] = json!(0)
+            }),
+            ("judged.score", |m| {
+                m["detector"]["judged"]["score"] = json!(1.5)
+            }),
+            ("judged.slope", |m| {
+                m["detector"]["judged"]["slope"] = json!(-0.1)
             }),
             ("long_side", |m| {
                 m["detector"]["long_side"] = json!(1_000_000)

@@ -115,13 +115,14 @@ def sha256(path: Path) -> str:
 
 DEFAULTS = {
     "schema": 1,
-    "version": "2026.11.1",
+    "version": "2026.11.2",
     "detector": {
         "file": "detector.onnx",
         "sha256": "",
         "long_side": 288,
         "score_threshold": 0.65,
         "nms_iou": 0.4,
+        "judged": {"score": 0.84, "slope": 1.0},
     },
     "mask": {"file": "mask.onnx", "sha256": "", "size": 96, "threshold": 0.7},
     "spoof": {

@@ -115,9 +115,9 @@ def recall(rows: list[tuple[Record, list[Found]]]) -> list[bool]:
 
 
 def false_faces(rows: list[tuple[Record, list[Found]]]) -> tuple[int, int, int]:
-    """Faces found, images with any, and images, where there is no face (none/*, n_faces 0)."""
+    """Faces found, images said to show any, and images, where there is no face (none/*, n_faces 0)."""
     empty = [found for r, found in rows if r.kind == "none" and r.n_faces == 0]
-    return sum(map(len, empty)), sum(map(bool, empty)), len(empty)
+    return sum(map(len, empty)), sum(count(found) > 0 for found in empty), len(empty)
 
 
 def exactly_one(rows: list[tuple[Record, list[Found]]]) -> list[bool]:
@@ -199,7 +199,7 @@ def source_table(rows: list[tuple[Record, list[Found]]]) -> str:
 def empty_line(rows: list[tuple[Record, list[Found]]]) -> str:
     faces, images, total = false_faces(rows)
     clean = Rate.of([True] * (total - images) + [False] * images)
-    return f"No face on images of none/* without one: {clean}; {faces} false faces."
+    return f"No face on images of none/* without one: {clean}; {faces} false faces, some too uncertain to be judged."
 
 
 def sweep(results: Results) -> str:
@@ -278,12 +278,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, help="write detector.md, detector.json and the model card's table here")
     parser.add_argument("--montage", type=Path, help="write the worst images to this PNG file (for local use only)")
     args = parser.parse_args(argv)
-    chosen = read_manifest(args.models)["detector"]
-    side, threshold = args.long_side or chosen["long_side"], chosen["score_threshold"]
-    predictor = Predictor(args.models / chosen["file"], side, LOWEST, chosen["nms_iou"])
+    threshold = read_manifest(args.models)["detector"]["score_threshold"]
+    predictor = Predictor.shipped(args.models, args.long_side, LOWEST)
     results = Results(args.data, load(args.data, split=args.split), predictor)
     tables, data = report(results, threshold)
-    head = f"{len(results.records)} images, long side {side}, threshold {threshold}."
+    head = f"{len(results.records)} images, long side {predictor.long_side}, threshold {threshold}."
     body = "\n\n".join(f"### Detector: {name}\n\n{text}" for name, text in tables.items())
     print(f"{head}\n\n{body}")
     if args.out:

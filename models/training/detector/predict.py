@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 from PIL import Image
 
+from ..export import read_manifest
 from ..geometry import to_input
 from .network import MULTIPLE, STRIDE
 
@@ -20,6 +21,7 @@ class Found:
     box: np.ndarray  # x0, y0, x1, y1 in pixels of the image
     points: np.ndarray  # (5, 2)
     score: float
+    certain: bool = True  # enough to be judged where it is the face of the selfie
 
     @property
     def height(self) -> float:
@@ -81,18 +83,36 @@ def _same(a: np.ndarray, b: np.ndarray, nms_iou: float) -> bool:
 class Predictor:
     """Finds faces in images of any size with a detector.onnx."""
 
-    def __init__(self, path: Path, long_side: int, threshold: float, nms_iou: float) -> None:
+    def __init__(
+        self, path: Path, long_side: int, threshold: float, nms_iou: float, judged: dict[str, float] | None = None
+    ) -> None:
         self.session = open_session(path)
         self.long_side, self.threshold, self.nms_iou = long_side, threshold, nms_iou
+        self._judged = judged or {"score": 0.0, "slope": 0.0}
+
+    @classmethod
+    def shipped(cls, models: Path, long_side: int | None = None, threshold: float | None = None) -> Predictor:
+        """That of a folder with a manifest.json."""
+        entry = read_manifest(models)["detector"]
+        limits = long_side or entry["long_side"], threshold or entry["score_threshold"], entry["nms_iou"]
+        return cls(models / entry["file"], *limits, entry.get("judged"))
 
     def __call__(self, image: np.ndarray) -> list[Found]:
         x, ratio = prepare(image, self.long_side)
         score, box, points = self.session.run(["score", "box", "points"], {"input": x})
         found = suppress(decode(score, box, points, self.threshold), self.nms_iou)
-        return [Found(f.box * np.tile(ratio, 2), f.points * ratio, f.score) for f in found]
+        whole = [Found(f.box * np.tile(ratio, 2), f.points * ratio, f.score) for f in found]
+        return [replace(f, certain=self._certain(f, max(image.shape[:2]))) for f in whole]
+
+    def _certain(self, face: Found, long_side: int) -> bool:
+        return face.score >= self._judged["score"] - self._judged["slope"] * face.height / long_side
 
 
 def count(faces: list[Found], second_face: float = SECOND_FACE) -> int:
-    """Faces that matter: at least second_face of the height of the tallest."""
-    tallest = max((f.height for f in faces), default=0.0)
-    return sum(f.height >= second_face * tallest for f in faces)
+    """Faces that matter: at least second_face of the height of the tallest; none where that one is alone and
+    not certain."""
+    tallest = max(faces, key=lambda f: f.height, default=None)
+    if tallest is None:
+        return 0
+    matter = sum(f.height >= second_face * tallest.height for f in faces)
+    return 0 if matter == 1 and not tallest.certain else matter

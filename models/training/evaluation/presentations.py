@@ -19,7 +19,6 @@ import numpy as np
 from .. import dataset
 from ..detector.evaluate import unambiguous
 from ..detector.predict import Predictor, count
-from ..export import read_manifest
 from ..mask.evaluate import SKIN
 from ..spoof.clips import BONA_FIDE_WEB, is_usable
 from .tone import tone_of
@@ -78,9 +77,7 @@ def read(presentation: Presentation) -> np.ndarray:
 
 def locate(presentations: list[Presentation], models: Path) -> list[Presentation]:
     """Boxes by the detector for images of a set that has none, by the library's rule of one face."""
-    chosen = read_manifest(models)["detector"]
-    limits = chosen["long_side"], chosen["score_threshold"], chosen["nms_iou"]
-    detect = Predictor(models / chosen["file"], *limits)
+    detect = Predictor.shipped(models)
     return [_located(p, detect) if p.upright and p.box is None else p for p in presentations]
 
 

@@ -163,10 +163,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, help="write mask.md, mask.json and the model card's table here")
     args = parser.parse_args(argv)
     manifest = read_manifest(args.models)
-    chosen = manifest["detector"]
-    detect = Predictor(
-        args.models / chosen["file"], chosen["long_side"], chosen["score_threshold"], chosen["nms_iou"]
-    )
+    detect = Predictor.shipped(args.models)
     classify = MaskPredictor(args.models / manifest["mask"]["file"])
     rows = judge(args.data, load(args.data, split=args.split), detect, classify)
     threshold = manifest["mask"]["threshold"]

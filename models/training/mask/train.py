@@ -131,8 +131,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
-    chosen = read_manifest(args.models)["detector"]
-    detect = Predictor(args.models / chosen["file"], chosen["long_side"], 0.35, chosen["nms_iou"])
+    detect = Predictor.shipped(args.models, threshold=0.35)
     clips = load_clips(args.data, load(args.data, split="train"), detect)
     masked = sum(c.masked for c in clips)
     print(f"{masked} masked and {len(clips) - masked} bare faces in memory", flush=True)

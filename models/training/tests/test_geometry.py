@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -68,3 +70,9 @@ def test_a_passer_by_does_not_count():
     assert count(faces((0, 0, 100, 100), (120, 0, 140, 29))) == 1
     assert count(faces((0, 0, 100, 100), (120, 0, 140, 31))) == 2
     assert count([]) == 0
+
+
+def test_a_face_that_is_not_certain_is_not_judged():
+    main, other = faces((0, 0, 100, 100), (120, 0, 220, 90))
+    assert count([replace(main, certain=False)]) == 0
+    assert count([replace(main, certain=False), other]) == 2

@@ -29,6 +29,9 @@ pub(super) fn pack(shape: &ConvShape, plain: &[f32]) -> Vec<f32> {
     weights
 }
 
+/// Numbers from weights in use to those that will be used soon.
+const AHEAD: usize = 8 * BLOCK;
+
 /// Convolves maps and buffers that [`super::convolve`] has checked. The pictures of the batch go
 /// by one after the other while their weights stay in the first cache.
 pub(super) fn convolve(
@@ -51,6 +54,7 @@ pub(super) fn convolve(
         channels: conv.shape.in_channels,
         kernel: conv.shape.kernel,
         weights: per_block,
+        ahead: AHEAD,
         out_plane: to.plane(),
         starts: true,
         ends: true,

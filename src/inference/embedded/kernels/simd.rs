@@ -50,6 +50,9 @@ pub(super) trait Simd {
     type Vector: Copy;
     const LANES: usize;
 
+    /// Brings the cache line at an address, which need not be valid, into the first cache.
+    #[inline(always)]
+    fn prefetch(_at: *const f32) {}
     unsafe fn load(from: *const f32) -> Self::Vector;
     unsafe fn broadcast(from: *const f32) -> Self::Vector;
     unsafe fn store(to: *mut f32, value: Self::Vector);
@@ -76,6 +79,12 @@ mod x86 {
     impl Simd for Avx512 {
         type Vector = __m512;
         const LANES: usize = 16;
+
+        #[inline(always)]
+        fn prefetch(at: *const f32) {
+            // SAFETY: every x86-64 processor has the instruction, which is a hint that never faults.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
+        }
 
         #[inline(always)]
         unsafe fn load(from: *const f32) -> __m512 {
@@ -122,6 +131,12 @@ mod x86 {
     impl Simd for Avx2 {
         type Vector = __m256;
         const LANES: usize = 8;
+
+        #[inline(always)]
+        fn prefetch(at: *const f32) {
+            // SAFETY: every x86-64 processor has the instruction, which is a hint that never faults.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
+        }
 
         #[inline(always)]
         unsafe fn load(from: *const f32) -> __m256 {

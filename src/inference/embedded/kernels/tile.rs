@@ -18,6 +18,8 @@ pub(super) struct Layer {
     pub kernel: usize,
     /// Weights of one output block.
     pub weights: usize,
+    /// From weights in use to those that will be used soon.
+    pub ahead: usize,
     pub out_plane: usize,
     /// These are the first input channels: the sums start with the bias, else with the output.
     pub starts: bool,
@@ -123,6 +125,10 @@ unsafe fn tile<S: Simd, const PIXELS: usize, const VECTORS: usize, const STEP: u
                     let input = plane.add(y * layer.row + x * layer.column);
                     for channel in 0..channels {
                         let input = input.add(channel);
+                        for block in 0..VECTORS * S::LANES / BLOCK {
+                            let soon = block * layer.weights + layer.ahead;
+                            S::prefetch(weights.wrapping_add(soon));
+                        }
                         let mut factors = [S::load(weights); VECTORS];
                         for (v, factor) in factors.iter_mut().enumerate() {
                             *factor = S::load(weights.add(lane(v, layer.weights)));

@@ -281,6 +281,8 @@ impl Run<'_> {
             channels: in_channels,
             kernel: 1,
             weights: self.per_block,
+            // At the next point.
+            ahead: in_channels * BLOCK,
             out_plane: count * BLOCK,
             starts: true,
             ends: false,

@@ -1,8 +1,10 @@
 //! Tells whether a face mask covers mouth or nose.
 
-use image::RgbImage;
+use std::ops::Deref;
 
-use crate::decode::{Glance, Picture};
+use image::{ImageBuffer, Rgb, RgbImage};
+
+use crate::decode::{Glance, Picture, Samples};
 use crate::error::{Error, ErrorCode, Findings};
 use crate::inference::{Network, Runtime, Signature};
 use crate::models::Models;
@@ -225,7 +227,7 @@ impl Part {
 }
 
 /// The part of the image around the face, made smaller so that little is left to scale.
-fn reduce(image: &RgbImage, fit: &Similarity, size: u32) -> Result<Part, Error> {
+fn reduce(image: &Samples<'_>, fit: &Similarity, size: u32) -> Result<Part, Error> {
     let factor = fit.scale() * MAX_DOWNSAMPLING;
     let corners = corners(fit, size);
     // Per axis: ratio of the sizes, first pixel and number of pixels of the part in the small copy.
@@ -256,7 +258,7 @@ fn reduce(image: &RgbImage, fit: &Similarity, size: u32) -> Result<Part, Error> 
 }
 
 /// Takes off what rounding has put beyond the image.
-fn inside(rect: Rect, image: &RgbImage) -> Rect {
+fn inside(rect: Rect, image: &Samples<'_>) -> Rect {
     let width = rect.width.min(f64::from(image.width()) - rect.x);
     let height = rect.height.min(f64::from(image.height()) - rect.y);
     Rect {
@@ -267,7 +269,11 @@ fn inside(rect: Rect, image: &RgbImage) -> Rect {
 }
 
 /// Bilinear; outside the image its edge pixels go on.
-fn warp(image: &RgbImage, fit: &Similarity, size: u32) -> RgbImage {
+fn warp(
+    image: &ImageBuffer<Rgb<u8>, impl Deref<Target = [u8]>>,
+    fit: &Similarity,
+    size: u32,
+) -> RgbImage {
     let [last_x, last_y] = [image.width(), image.height()].map(|side| side as usize - 1);
     let pixels = image.as_raw().as_chunks::<3>().0;
     let origin = fit.source(0.0, 0.0);

@@ -1,8 +1,10 @@
 //! Resampling parts of an image, and pixels as networks take them.
 
+use std::ops::Deref;
+
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
-use image::RgbImage;
+use image::{ImageBuffer, Rgb, RgbImage};
 
 use crate::error::Error;
 use crate::inference::Tensor;
@@ -30,7 +32,7 @@ impl Rect {
 
 /// Resamples a rectangle inside the image with an antialiased bilinear filter.
 pub(crate) fn resize(
-    image: &RgbImage,
+    image: &ImageBuffer<Rgb<u8>, impl Deref<Target = [u8]>>,
     from: Rect,
     width: u32,
     height: u32,
@@ -93,7 +95,6 @@ pub(crate) fn tensor(image: &RgbImage) -> Tensor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use image::Rgb;
 
     #[test]
     fn planes_are_red_green_blue_from_minus_one_to_one() {

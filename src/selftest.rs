@@ -19,7 +19,7 @@ const NOTHING: f64 = 1e-9;
 
 /// A low, wide picture, because the detector's work grows with its area; and the same picture with
 /// its colours exchanged, which to equal weights is the same picture.
-pub(crate) fn pictures() -> [Picture; 2] {
+pub(crate) fn pictures() -> [Picture<'static>; 2] {
     let picture = RgbImage::from_fn(256, 32, |x, y| {
         let stripes = if (x / 5 + y / 3) % 2 == 0 { 210 } else { 40 };
         Rgb([x as u8, (y * 7) as u8, stripes])

@@ -23,7 +23,7 @@ pub(super) fn decode(
     limits: &Limits,
     overview: &Overview,
     deadline: &Deadline,
-) -> Result<Picture, Error> {
+) -> Result<Picture<'static>, Error> {
     limits.check_file(bytes.len() as u64)?;
     let format = sniff(bytes)?;
     if format == ImageFormat::Jpeg
@@ -40,7 +40,7 @@ pub(super) fn decode_again(
     glances: &[Glance],
     limits: &Limits,
     deadline: &Deadline,
-) -> Result<Picture, Error> {
+) -> Result<Picture<'static>, Error> {
     match jpeg::detail(bytes, glances, deadline) {
         Some(picture) => Ok(picture),
         None => full(bytes, ImageFormat::Jpeg, limits, deadline),
@@ -53,7 +53,7 @@ fn full(
     format: ImageFormat,
     limits: &Limits,
     deadline: &Deadline,
-) -> Result<Picture, Error> {
+) -> Result<Picture<'static>, Error> {
     // A decoder that panics on an input has met a damaged one.
     let (image, orientation) =
         catch_unwind(AssertUnwindSafe(|| pixels(bytes, format, limits, deadline)))
@@ -197,7 +197,7 @@ mod tests {
         side: 200,
     };
 
-    fn decode(bytes: &[u8]) -> Result<Picture, Error> {
+    fn decode(bytes: &[u8]) -> Result<Picture<'static>, Error> {
         let far = Deadline::after(Duration::from_secs(3600));
         super::decode(bytes, &LIMITS, &Overview::full(), &far)
     }

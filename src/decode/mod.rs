@@ -25,7 +25,7 @@ use crate::resample::Rect;
 pub use jpeg::compare_jpeg_decoders;
 
 pub(crate) use detail::{Glance, Overview};
-pub(crate) use picture::Picture;
+pub(crate) use picture::{Picture, Samples};
 
 /// What an image may cost. It is checked before anything of that size is allocated.
 #[derive(Debug, Clone, Copy)]
@@ -77,7 +77,7 @@ impl Limits {
 #[derive(Debug)]
 pub(crate) struct Decoded<'a> {
     /// All of the image.
-    pub picture: Picture,
+    pub picture: Picture<'a>,
     /// The file, where it can be decoded more finely.
     file: Option<Cow<'a, [u8]>>,
 }
@@ -106,14 +106,14 @@ pub(crate) fn decode<'a>(
     Ok(Decoded { picture, file })
 }
 
-impl Decoded<'_> {
+impl<'a> Decoded<'a> {
     /// A picture that is fine enough for these glances and shows all that they look at.
     pub fn detailed(
         self,
         glances: &[Glance],
         limits: &Limits,
         deadline: &Deadline,
-    ) -> Result<Picture, Error> {
+    ) -> Result<Picture<'a>, Error> {
         match self.file {
             Some(file) if detail::unit_of(glances) < self.picture.unit() => {
                 // It is not needed any more, and the next one is larger.

@@ -1,16 +1,21 @@
 //! An upright picture, at the resolution that the work needs.
 
+use std::borrow::Cow;
+
 use image::metadata::Orientation;
-use image::{DynamicImage, RgbImage};
+use image::{DynamicImage, ImageBuffer, Rgb, RgbImage};
 
 use crate::error::Error;
 use crate::resample::{Rect, resize};
 
+/// RGB pixels that were decoded, or that are the caller's own.
+pub(crate) type Samples<'a> = ImageBuffer<Rgb<u8>, Cow<'a, [u8]>>;
+
 /// An image, or a part of one, at full resolution or a coarser one. Whoever looks at it speaks of
 /// pixels of the whole image at full resolution, upright, and need not know how much was decoded.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Picture {
-    pixels: RgbImage,
+pub(crate) struct Picture<'a> {
+    pixels: Samples<'a>,
     /// Width and height of the image.
     size: [u32; 2],
     /// Left and top edge of the first of the pixels. A little outside of the image where coarse pixels
@@ -20,9 +25,22 @@ pub(crate) struct Picture {
     unit: u32,
 }
 
-impl From<RgbImage> for Picture {
+impl From<RgbImage> for Picture<'_> {
     /// All of an image at full resolution.
     fn from(pixels: RgbImage) -> Self {
+        Self::whole(samples(pixels))
+    }
+}
+
+fn samples(pixels: RgbImage) -> Samples<'static> {
+    let (width, height) = pixels.dimensions();
+    ImageBuffer::from_raw(width, height, Cow::Owned(pixels.into_raw()))
+        .expect("the samples are as many as they were")
+}
+
+impl<'a> Picture<'a> {
+    /// All of an image at full resolution.
+    pub(super) fn whole(pixels: Samples<'a>) -> Self {
         Picture {
             size: [pixels.width(), pixels.height()],
             origin: [0.0; 2],
@@ -30,13 +48,11 @@ impl From<RgbImage> for Picture {
             pixels,
         }
     }
-}
 
-impl Picture {
     /// A part of an image of this size that starts at this column and row, in pixels of `unit` by `unit`.
     pub(super) fn part(pixels: RgbImage, size: [u32; 2], origin: [u32; 2], unit: u32) -> Self {
         Picture {
-            pixels,
+            pixels: samples(pixels),
             size,
             origin: origin.map(f64::from),
             unit,
@@ -59,7 +75,7 @@ impl Picture {
     }
 
     /// What was decoded.
-    pub fn pixels(&self) -> &RgbImage {
+    pub fn pixels(&self) -> &Samples<'a> {
         &self.pixels
     }
 
@@ -106,10 +122,16 @@ impl Picture {
 
     /// Turns the image upright, which was stored in this orientation.
     pub(super) fn upright(self, orientation: Orientation) -> Self {
-        let mut picture = DynamicImage::ImageRgb8(self.pixels);
+        if orientation == Orientation::NoTransforms {
+            return self;
+        }
+        let (width, height) = self.pixels.dimensions();
+        let pixels = RgbImage::from_raw(width, height, self.pixels.into_raw().into_owned())
+            .expect("the samples are as many as they were");
+        let mut picture = DynamicImage::ImageRgb8(pixels);
         picture.apply_orientation(orientation);
         let mut turned = Picture {
-            pixels: picture.into_rgb8(),
+            pixels: samples(picture.into_rgb8()),
             ..self
         };
         let turn = Turn::of(orientation);
@@ -174,7 +196,6 @@ pub(super) fn stored(part: Rect, [width, height]: [u32; 2], orientation: Orienta
 #[cfg(test)]
 mod tests {
     use super::*;
-    use image::Rgb;
 
     const ORIENTATIONS: [Orientation; 8] = [
         Orientation::NoTransforms,
@@ -193,7 +214,7 @@ mod tests {
     }
 
     /// A part of the map in which each pixel stands for 4 x 4 of it, by their first one's place.
-    fn coarse_part() -> Picture {
+    fn coarse_part() -> Picture<'static> {
         // From column 8 and row 4 on, to the border and beyond.
         let pixels = RgbImage::from_fn(4, 3, |x, y| Rgb([8 + 4 * x as u8, 4 + 4 * y as u8, 0]));
         Picture::part(pixels, [23, 14], [8, 4], 4)

@@ -1,16 +1,18 @@
 //! Pixels that are decoded already.
 
-use image::RgbImage;
+use std::borrow::Cow;
+
 use image::metadata::Orientation;
+use image::{ImageBuffer, RgbImage};
 
 use super::encoded::on_white;
 use super::yuv::{ChromaRow, Converter};
-use super::{Limits, Picture};
+use super::{Limits, Picture, Samples};
 use crate::error::Error;
 use crate::memory;
 use crate::pixels::{PixelFormat, Pixels};
 
-pub(super) fn decode(pixels: &Pixels<'_>, limits: &Limits) -> Result<Picture, Error> {
+pub(super) fn decode<'a>(pixels: &Pixels<'a>, limits: &Limits) -> Result<Picture<'a>, Error> {
     let orientation = Orientation::from_exif(pixels.orientation).ok_or_else(|| {
         Error::bad_request(format!(
             "orientation is {}; EXIF knows 1 to 8, 1 is upright",
@@ -28,7 +30,11 @@ pub(super) fn decode(pixels: &Pixels<'_>, limits: &Limits) -> Result<Picture, Er
     // As it is stored, and turned upright.
     let rgb = (u64::from(pixels.width) * u64::from(pixels.height)).saturating_mul(3);
     memory::expect(rgb.saturating_mul(2))?;
-    Ok(Picture::from(layout.read(pixels)).upright(orientation))
+    let picture = match layout.as_they_are(pixels) {
+        Some(samples) => Picture::whole(samples),
+        None => layout.read(pixels).into(),
+    };
+    Ok(picture.upright(orientation))
 }
 
 /// Where the rows of the planes lie; made only where all of them lie inside the data.
@@ -101,15 +107,18 @@ impl Layout {
         })
     }
 
+    /// The caller's own pixels, where they lie as an image of this library does.
+    fn as_they_are<'a>(&self, pixels: &Pixels<'a>) -> Option<Samples<'a>> {
+        let row = 3 * self.width;
+        if pixels.format != PixelFormat::Rgb || self.stride != row {
+            return None;
+        }
+        let samples = &pixels.data[..row * pixels.height as usize];
+        ImageBuffer::from_raw(pixels.width, pixels.height, Cow::Borrowed(samples))
+    }
+
     fn read(&self, pixels: &Pixels<'_>) -> RgbImage {
         let row = 3 * self.width;
-        if pixels.format == PixelFormat::Rgb
-            && self.stride == row
-            && let samples = &pixels.data[..row * pixels.height as usize]
-            && let Some(image) = RgbImage::from_raw(pixels.width, pixels.height, samples.to_vec())
-        {
-            return image;
-        }
         let mut image = RgbImage::new(pixels.width, pixels.height);
         let rows = image.chunks_exact_mut(row).enumerate();
         match self.chroma {

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use image::RgbImage;
-
 use super::*;
-use crate::decode::encoded;
+use crate::decode::{Samples, encoded};
 
 /// So that an input costs milliseconds.
 const LIMITS: Limits = Limits {
@@ -69,7 +67,7 @@ fn assert_is_part(part: &Picture, whole: &Picture) {
     }
 }
 
-fn assert_close(ours: &RgbImage, theirs: &RgbImage) {
+fn assert_close(ours: &Samples<'_>, theirs: &Samples<'_>) {
     for (ours, theirs) in ours.as_raw().iter().zip(theirs.as_raw()) {
         assert!(
             ours.abs_diff(*theirs) <= CLOSE,

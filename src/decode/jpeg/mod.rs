@@ -36,7 +36,7 @@ pub(super) fn overview(
     limits: &Limits,
     overview: &Overview,
     deadline: &Deadline,
-) -> Option<Picture> {
+) -> Option<Picture<'static>> {
     let header = Header::parse(bytes)?;
     let [width, height] = header.size();
     let unit = unit_for(overview, width, height);
@@ -47,7 +47,11 @@ pub(super) fn overview(
 }
 
 /// A picture of what the glances look at, as fine as they need.
-pub(super) fn detail(bytes: &[u8], glances: &[Glance], deadline: &Deadline) -> Option<Picture> {
+pub(super) fn detail(
+    bytes: &[u8],
+    glances: &[Glance],
+    deadline: &Deadline,
+) -> Option<Picture<'static>> {
     let header = Header::parse(bytes)?;
     header.decode(unit_of(glances), header.around(glances), deadline)
 }
@@ -91,7 +95,12 @@ impl Header<'_> {
     }
 
     /// Decodes a part, in columns and rows as stored, and turns it upright.
-    fn decode(&self, unit: u32, part: [Range<usize>; 2], deadline: &Deadline) -> Option<Picture> {
+    fn decode(
+        &self,
+        unit: u32,
+        part: [Range<usize>; 2],
+        deadline: &Deadline,
+    ) -> Option<Picture<'static>> {
         let grid = Grid::new(self, unit as usize, part);
         // As it is stored, and turned upright.
         memory::expect(2 * grid.bytes()).ok()?;

@@ -85,7 +85,7 @@ fn reference(bytes: &[u8]) -> RgbImage {
         .into_rgb8()
 }
 
-fn decoded(bytes: &[u8], unit: u32) -> Picture {
+fn decoded(bytes: &[u8], unit: u32) -> Picture<'static> {
     let header = Header::parse(bytes).unwrap();
     header.decode(unit, header.whole(), &far()).unwrap()
 }

@@ -68,7 +68,7 @@ fn assert_is_part(part: &Picture, whole: &Picture) {
 }
 
 fn assert_close(ours: &Samples<'_>, theirs: &Samples<'_>) {
-    for (ours, theirs) in ours.as_raw().iter().zip(theirs.as_raw()) {
+    for (ours, theirs) in ours.iter().zip(theirs.iter()) {
         assert!(
             ours.abs_diff(*theirs) <= CLOSE,
             "{ours} instead of {theirs}"

@@ -199,7 +199,7 @@ def source_table(rows: list[tuple[Record, list[Found]]]) -> str:
 def empty_line(rows: list[tuple[Record, list[Found]]]) -> str:
     faces, images, total = false_faces(rows)
     clean = Rate.of([True] * (total - images) + [False] * images)
-    return f"No face on images of none/* without one: {clean}; {faces} false faces, some too uncertain to be judged."
+    return f"No face on images of none/* without one: {clean}; {faces} false faces, which count on {images} of the images."
 
 
 def sweep(results: Results) -> str:

@@ -11,14 +11,14 @@ use sha2::{Digest as _, Sha256};
 use crate::error::Error;
 
 /// The only version of the manifest that this library reads.
-const SCHEMA: u32 = 1;
+const SCHEMA: u32 = 2;
 /// Largest manifest and largest network that are read from a folder.
 const MAX_MANIFEST_BYTES: u64 = 1 << 20;
 const MAX_MODEL_BYTES: u64 = 256 << 20;
 
 const MANIFEST: &str = "manifest.json";
 const EMBEDDED_MANIFEST: &[u8] = include_bytes!("../models/manifest.json");
-const EMBEDDED: [(&str, &[u8]); 4] = [
+const EMBEDDED: [(&str, &[u8]); 5] = [
     ("detector.onnx", include_bytes!("../models/detector.onnx")),
     ("mask.onnx", include_bytes!("../models/mask.onnx")),
     (
@@ -28,6 +28,10 @@ const EMBEDDED: [(&str, &[u8]); 4] = [
     (
         "liveness_context.onnx",
         include_bytes!("../models/liveness_context.onnx"),
+    ),
+    (
+        "liveness_wide.onnx",
+        include_bytes!("../models/liveness_wide.onnx"),
     ),
 ];
 
@@ -80,13 +84,21 @@ pub(crate) struct MaskEntry {
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct SpoofEntry {
     pub networks: Vec<SpoofNetworkEntry>,
-    pub bias: f64,
-    /// Where the fused logit of the views so far is less than this, for live or for attack, the next
-    /// ones are looked at, and count fully where it is less by 1; without it all of them do, always.
-    #[serde(default = "always")]
-    pub doubt: f64,
+    /// One after another.
+    pub looks: Vec<Look>,
     /// Probability of a bona fide presentation from which on a face counts as live.
     pub threshold: f32,
+}
+
+/// One look of the liveness networks at a face.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+pub(crate) struct Look {
+    /// It is taken where the fused logit so far, for live or for attack, is less than this, and counts fully
+    /// where that is less by 1. The first look is always taken; without a number the others are too.
+    #[serde(default = "always")]
+    pub doubt: f64,
+    /// Added to the weighted logits.
+    pub bias: f64,
 }
 
 fn always() -> f64 {
@@ -94,9 +106,27 @@ fn always() -> f64 {
 }
 
 impl SpoofEntry {
-    /// How many views each network has.
-    pub fn views(&self) -> usize {
-        self.networks.first().map_or(0, |first| first.views.len())
+    fn validate(&self) -> Result<(), String> {
+        open_unit("spoof.threshold", self.threshold)?;
+        for (name, count) in [
+            ("networks", self.networks.len()),
+            ("looks", self.looks.len()),
+        ] {
+            if !(1..=8).contains(&count) {
+                return Err(format!("spoof.{name} must be 1 to 8"));
+            }
+        }
+        for (at, look) in self.looks.iter().enumerate() {
+            range("doubt of a look", look.doubt, 0.0, f64::INFINITY)?;
+            range("bias of a look", look.bias, -1e3, 1e3)?;
+            let sees = |network: &SpoofNetworkEntry| matches!(network.views.get(at), Some(Some(_)));
+            if !self.networks.iter().any(sees) {
+                return Err("at every look a liveness network must have a view".into());
+            }
+        }
+        self.networks
+            .iter()
+            .try_for_each(|network| network.validate(self.looks.len()))
     }
 }
 
@@ -109,10 +139,35 @@ pub(crate) struct SpoofNetworkEntry {
     /// Side of the crop in pixels.
     pub size: u32,
     pub crop: CropKind,
-    /// What it looks at, one after another; its logits are their means.
-    pub views: Vec<View>,
-    /// Weight of its live logit.
-    pub weight: f64,
+    /// What it sees at each look, if anything; its logits are the means of those so far.
+    pub views: Vec<Option<View>>,
+    /// Weight of its live logit after each look; 0 as long as it has seen nothing.
+    pub weights: Vec<f64>,
+}
+
+impl SpoofNetworkEntry {
+    fn validate(&self, looks: usize) -> Result<(), String> {
+        range("size of a liveness network", self.size.into(), 16.0, 1024.0)?;
+        if [self.views.len(), self.weights.len()] != [looks; 2] {
+            return Err(
+                "a liveness network must have as many views and weights as there are looks".into(),
+            );
+        }
+        let mut seen = false;
+        for (view, weight) in self.views.iter().zip(&self.weights) {
+            if let Some(view) = view {
+                range("scale of a view", view.scale, 0.5, 16.0)?;
+                seen = true;
+            }
+            // A weight of less would let a network vote for attacks, or not at all.
+            let (low, high) = if seen { (1e-6, 1e3) } else { (0.0, 0.0) };
+            range("weight of a liveness network", *weight, low, high)?;
+        }
+        if !seen {
+            return Err("a liveness network must have a view".into());
+        }
+        Ok(())
+    }
 }
 
 /// One look at a face.
@@ -239,31 +294,7 @@ impl Manifest {
         range("detector.judged.slope", judged.slope.into(), 0.0, 1.0)?;
         range("mask.size", self.mask.size.into(), 16.0, 1024.0)?;
         open_unit("mask.threshold", self.mask.threshold)?;
-        open_unit("spoof.threshold", self.spoof.threshold)?;
-        range("spoof.bias", self.spoof.bias, -1e3, 1e3)?;
-        range("spoof.doubt", self.spoof.doubt, 0.0, f64::INFINITY)?;
-        if self.spoof.networks.is_empty() || self.spoof.networks.len() > 8 {
-            return Err("spoof.networks must name 1 to 8 networks".into());
-        }
-        for network in &self.spoof.networks {
-            range(
-                "size of a liveness network",
-                network.size.into(),
-                16.0,
-                1024.0,
-            )?;
-            if network.views.is_empty() || network.views.len() > 8 {
-                return Err("a liveness network must have 1 to 8 views".into());
-            }
-            if network.views.len() != self.spoof.views() {
-                return Err("all liveness networks must have equally many views".into());
-            }
-            for view in &network.views {
-                range("scale of a view", view.scale, 0.5, 16.0)?;
-            }
-            // A weight of zero or less would let a network vote for attacks, or not at all.
-            range("weight of a liveness network", network.weight, 1e-6, 1e3)?;
-        }
+        self.spoof.validate()?;
         self.sources().into_iter().try_for_each(|(name, source)| {
             source
                 .validate()
@@ -386,9 +417,9 @@ mod tests {
     }
 
     #[test]
-    fn embedded_networks_take_at_most_four_megabytes() {
+    fn embedded_networks_take_at_most_four_mebibytes() {
         let total: usize = EMBEDDED.iter().map(|(_, bytes)| bytes.len()).sum();
-        assert!(total <= 4_000_000, "{total} bytes");
+        assert!(total <= 4 << 20, "{total} bytes");
     }
 
     type Change = fn(&mut Value);
@@ -396,8 +427,8 @@ mod tests {
     #[test]
     fn a_manifest_that_makes_no_sense_is_refused() {
         assert_eq!(manifest(|_| ()), Ok(()));
-        let broken: [(&str, Change); 18] = [
-            ("schema", |m| m["schema"] = json!(2)),
+        let broken: [(&str, Change); 24] = [
+            ("schema", |m| m["schema"] = json!(1)),
             ("file", |m| m["mask"]["file"] = json!("../mask.onnx")),
             ("file", |m| m["mask"]["file"] = json!("/etc/passwd")),
             ("file", |m| m["mask"]["file"] = json!("a\\b.onnx")),
@@ -417,14 +448,33 @@ mod tests {
             }),
             ("spoof.threshold", |m| m["spoof"]["threshold"] = json!(1.0)),
             ("networks", |m| m["spoof"]["networks"] = json!([])),
+            ("looks", |m| m["spoof"]["looks"] = json!([])),
+            ("bias", |m| m["spoof"]["looks"][1]["bias"] = json!(1e4)),
+            ("bias", |m| m["spoof"]["looks"][1] = json!({"doubt": 1})),
+            // It has looked, so it has a say.
             ("weight", |m| {
-                m["spoof"]["networks"][0]["weight"] = json!(-1.0)
+                m["spoof"]["networks"][0]["weights"][0] = json!(0.0)
             }),
-            ("views", |m| m["spoof"]["networks"][0]["views"] = json!([])),
-            ("equally many", |m| {
-                m["spoof"]["networks"][0]["views"] = json!([{"scale": 1.5, "mirror": false}]);
+            ("weight", |m| {
+                m["spoof"]["networks"][1]["weights"][1] = json!(-1.0)
             }),
-            ("doubt", |m| m["spoof"]["doubt"] = json!(-1)),
+            // It has not looked yet.
+            ("weight", |m| {
+                m["spoof"]["networks"][2]["weights"][0] = json!(0.5)
+            }),
+            ("as many views", |m| {
+                m["spoof"]["networks"][0]["views"] = json!([])
+            }),
+            ("must have a view", |m| {
+                m["spoof"]["networks"][2]["views"] = json!([null, null, null]);
+                m["spoof"]["networks"][2]["weights"] = json!([0.0, 0.0, 0.0]);
+            }),
+            ("at every look", |m| {
+                for network in m["spoof"]["networks"].as_array_mut().unwrap() {
+                    network["views"][1] = json!(null);
+                }
+            }),
+            ("doubt", |m| m["spoof"]["looks"][1]["doubt"] = json!(-1)),
             ("scale", |m| {
                 m["spoof"]["networks"][0]["views"][0]["scale"] = json!(0)
             }),

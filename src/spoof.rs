@@ -5,7 +5,7 @@ use image::imageops;
 use crate::decode::{Glance, Picture};
 use crate::error::Error;
 use crate::inference::{Network, Runtime, Signature, Tensor};
-use crate::models::{CropKind, Models, View};
+use crate::models::{CropKind, Look, Models, View};
 use crate::resample::{Rect, fill};
 use crate::selftest;
 use crate::verdict::{AttackType, Face};
@@ -17,23 +17,36 @@ const SAMPLES: f64 = 2.0;
 /// The liveness networks and how they are fused.
 pub(crate) struct SpoofDetector {
     networks: Vec<SpoofNetwork>,
-    /// Of each network.
-    views: usize,
-    bias: f64,
-    /// Fused logits less than this leave doubt.
-    doubt: f64,
+    looks: Vec<Look>,
 }
 
-/// Further views count the less, the less doubt there is: from all to nothing over this much of the fused
-/// logit. Were it nothing, a rounding error could decide whether there is a further view.
+/// Further looks count the less, the less doubt there is: from all to nothing over this much of the fused
+/// logit. Were it nothing, a rounding error could decide whether there is a further look.
 const FADING: f64 = 1.0;
 
 struct SpoofNetwork {
     network: Network,
     size: u32,
     crop: CropKind,
-    views: Vec<View>,
-    weight: f64,
+    views: Vec<Option<View>>,
+    weights: Vec<f64>,
+}
+
+/// What a network has said so far.
+#[derive(Debug, Clone, Copy, Default)]
+struct Seen {
+    /// Of live, print and replay.
+    logits: [f64; 3],
+    views: f64,
+}
+
+/// What all networks together say after a look.
+#[derive(Debug, Clone, Copy)]
+struct Opinion {
+    /// Fused logit of a bona fide presentation.
+    live: f64,
+    /// Probability of a print, and of a replay, if it is an attack.
+    species: [f64; 2],
 }
 
 /// What the networks say about a face.
@@ -59,7 +72,7 @@ impl SpoofDetector {
                 size: entry.size,
                 crop: entry.crop,
                 views: entry.views.clone(),
-                weight: entry.weight,
+                weights: entry.weights.clone(),
             })
         };
         Ok(SpoofDetector {
@@ -68,9 +81,7 @@ impl SpoofDetector {
                 .iter()
                 .map(load)
                 .collect::<Result<_, Error>>()?,
-            views: entry.views(),
-            bias: entry.bias,
-            doubt: entry.doubt,
+            looks: entry.looks.clone(),
         })
     }
 
@@ -78,7 +89,9 @@ impl SpoofDetector {
     pub fn try_out(&self, pictures: &[Picture; 2], face: &Face) -> Result<(), Error> {
         let [first, second] = pictures;
         for network in &self.networks {
-            let look = |picture| network.logits(picture, face, &network.views[0]);
+            let view = network.views.iter().flatten().next();
+            let view = view.ok_or_else(|| network.network.fault("it looks at nothing".into()))?;
+            let look = |picture| network.logits(picture, face, view);
             let answers = [look(first)?, look(second)?];
             selftest::ensure_different(&network.network, answers)?;
             let [live, print, replay] = answers[0];
@@ -93,55 +106,83 @@ impl SpoofDetector {
             let part = crop(width, height, face, network.crop, view.scale);
             Glance::new(part, network.size, network.size, SAMPLES)
         };
+        let views = |network: &SpoofNetwork| network.views.clone().into_iter().flatten();
         self.networks
             .iter()
-            .flat_map(|network| network.views.iter().map(move |view| glance(network, view)))
+            .flat_map(|network| views(network).map(move |view| glance(network, &view)))
             .collect()
     }
 
-    /// Looks for signs of a print or a screen: at one view for each network, and at the next ones where
-    /// those leave doubt. The logits are means over the views: where exactly the box lies, and which
-    /// cheek is lit, must not decide.
+    /// Looks for signs of a print or a screen, and again where that leaves doubt: at other views, and with
+    /// networks that have not looked before. Where exactly the box lies, and which cheek is lit, must not
+    /// decide.
     pub fn evidence(&self, image: &Picture, face: &Face) -> Result<Evidence, Error> {
-        let mut sums = vec![[0.0; 3]; self.networks.len()];
-        let mut found = sums.clone();
-        let mut certainty = 0.0;
-        let mut views = 0..self.views;
-        while certainty < 1.0
-            && let Some(view) = views.next()
-        {
-            let looks = self.networks.iter().zip(&mut sums).zip(&mut found);
-            for ((network, sum), found) in looks {
-                let logits = network.logits(image, face, &network.views[view])?;
-                *sum = std::array::from_fn(|column| sum[column] + logits[column]);
-                let mean = sum.map(|sum| sum / (view + 1) as f64);
-                *found = std::array::from_fn(|column| {
-                    certainty * found[column] + (1.0 - certainty) * mean[column]
-                });
+        let mut seen = vec![Seen::default(); self.networks.len()];
+        let mut opinion: Option<Opinion> = None;
+        for (at, look) in self.looks.iter().enumerate() {
+            let doubt = opinion.map_or(1.0, |opinion| opinion.doubt(look));
+            if doubt <= 0.0 {
+                break;
             }
-            certainty = ((self.fused(&found).abs() - self.doubt) / FADING + 1.0).clamp(0.0, 1.0);
+            for (network, seen) in self.networks.iter().zip(&mut seen) {
+                if let Some(view) = &network.views[at] {
+                    seen.add(network.logits(image, face, view)?);
+                }
+            }
+            let after = self.opinion(at, &seen);
+            opinion = Some(opinion.map_or(after, |before| before.changed(after, doubt)));
         }
-        Ok(Evidence::new(self.fused(&found), &found))
+        let opinion =
+            opinion.ok_or_else(|| Error::internal("the liveness networks have no look"))?;
+        Ok(opinion.into())
     }
 
-    fn fused(&self, logits: &[[f64; 3]]) -> f64 {
-        let networks = self.networks.iter().zip(logits);
-        let weighted = networks.map(|(network, [live, ..])| network.weight * live);
-        self.bias + weighted.sum::<f64>()
+    fn opinion(&self, look: usize, seen: &[Seen]) -> Opinion {
+        let mut opinion = Opinion {
+            live: self.looks[look].bias,
+            species: [0.0; 2],
+        };
+        let count = seen.iter().filter(|seen| seen.views > 0.0).count() as f64;
+        let networks = self.networks.iter().zip(seen);
+        for (network, seen) in networks.filter(|(_, seen)| seen.views > 0.0) {
+            let [live, print, replay] = seen.logits.map(|logit| logit / seen.views);
+            opinion.live += network.weights[look] * live;
+            let species = softmax([print, replay]);
+            opinion.species = [0, 1].map(|at| opinion.species[at] + species[at] / count);
+        }
+        opinion
     }
 }
 
-impl Evidence {
-    /// From the fused logit, and the logits of each network.
-    fn new(logit: f64, logits: &[[f64; 3]]) -> Self {
-        let live_probability = 1.0 / (1.0 + (-logit).exp());
-        let attack = (1.0 - live_probability) / logits.len() as f64;
-        let species = logits
-            .iter()
-            .map(|[_, print, replay]| softmax([*print, *replay]));
-        let [print, replay] = species.fold([0.0; 2], |[a, b], [print, replay]| {
-            [a + attack * print, b + attack * replay]
-        });
+impl Seen {
+    fn add(&mut self, logits: [f64; 3]) {
+        self.logits = [0, 1, 2].map(|at| self.logits[at] + logits[at]);
+        self.views += 1.0;
+    }
+}
+
+impl Opinion {
+    /// How much another look counts, 0..1.
+    fn doubt(&self, look: &Look) -> f64 {
+        ((look.doubt - self.live.abs()) / FADING).clamp(0.0, 1.0)
+    }
+
+    /// This one, changed for another by a share of 0..1.
+    fn changed(self, other: Opinion, share: f64) -> Opinion {
+        let mix = |old: f64, new: f64| (1.0 - share) * old + share * new;
+        Opinion {
+            live: mix(self.live, other.live),
+            species: [0, 1].map(|at| mix(self.species[at], other.species[at])),
+        }
+    }
+}
+
+impl From<Opinion> for Evidence {
+    fn from(opinion: Opinion) -> Self {
+        let live_probability = 1.0 / (1.0 + (-opinion.live).exp());
+        let [print, replay] = opinion
+            .species
+            .map(|share| (1.0 - live_probability) * share);
         Evidence {
             live_probability,
             attack_type: AttackType { print, replay },
@@ -303,6 +344,10 @@ mod tests {
         mirror: false,
     };
 
+    fn look(doubt: f64, bias: f64) -> Look {
+        Look { doubt, bias }
+    }
+
     fn detector(answers: &[[f32; 3]], weights: &[f64], bias: f64) -> SpoofDetector {
         let make = |(logits, weight): (&[f32; 3], &f64)| {
             let logits = Tensor {
@@ -314,15 +359,13 @@ mod tests {
                 network,
                 size: 128,
                 crop: CropKind::Square,
-                views: vec![PLAIN],
-                weight: *weight,
+                views: vec![Some(PLAIN)],
+                weights: vec![*weight],
             }
         };
         SpoofDetector {
             networks: answers.iter().zip(weights).map(make).collect(),
-            views: 1,
-            bias,
-            doubt: f64::INFINITY,
+            looks: vec![look(f64::INFINITY, bias)],
         }
     }
 
@@ -366,12 +409,12 @@ mod tests {
                 network: network(signature(16), edge),
                 size: 16,
                 crop: CropKind::Square,
-                views: [false, true].map(|mirror| View { mirror, ..PLAIN }).into(),
-                weight: 1.0,
+                views: [false, true]
+                    .map(|mirror| Some(View { mirror, ..PLAIN }))
+                    .into(),
+                weights: vec![1.0; 2],
             }],
-            views: 2,
-            bias: 0.0,
-            doubt,
+            looks: vec![look(doubt, 0.0); 2],
         };
         let image = RgbImage::from_fn(60, 60, |x, _| {
             image::Rgb([255 * u8::from(halves[usize::from(x >= 30)]), 0, 0])
@@ -394,7 +437,7 @@ mod tests {
     }
 
     #[test]
-    fn further_views_are_for_doubtful_faces() {
+    fn further_looks_are_for_doubtful_faces() {
         // The first view alone says 1; that is sure where less than 1 is doubtful.
         assert_eq!(red([true, false], 1.0).live_probability, sigmoid(1.0));
         assert_eq!(red([true, false], 2.0).live_probability, 0.5);
@@ -402,6 +445,58 @@ mod tests {
         // Between the two, the second view counts by how much doubt there is.
         assert_eq!(red([true, false], 1.25).live_probability, sigmoid(0.75));
         assert_eq!(red([false, true], 1.25).live_probability, sigmoid(-0.75));
+    }
+
+    /// A network whose live logit is always this one, seeing something at these looks, with these weights.
+    fn constant<const LOOKS: usize>(
+        logit: f32,
+        sees: [bool; LOOKS],
+        weights: [f64; LOOKS],
+    ) -> SpoofNetwork {
+        let answer = Tensor {
+            shape: vec![1, 3],
+            data: vec![logit, 0.0, 0.0],
+        };
+        SpoofNetwork {
+            network: network(signature(16), move |_| Ok(vec![answer.clone()])),
+            size: 16,
+            crop: CropKind::Square,
+            views: sees.map(|sees| sees.then_some(PLAIN)).into(),
+            weights: weights.into(),
+        }
+    }
+
+    #[test]
+    fn a_network_that_looks_later_counts_from_then_on() {
+        let detector = |first| SpoofDetector {
+            networks: vec![
+                constant(first, [true, false], [1.0, 0.5]),
+                constant(4.0, [false, true], [0.0, 0.75]),
+            ],
+            looks: vec![look(f64::INFINITY, 0.25), look(2.0, -1.0)],
+        };
+        let live = |first| evidence(&detector(first)).unwrap().live_probability;
+        // No doubt is left.
+        assert_eq!(live(1.75), sigmoid(2.0));
+        assert_eq!(live(-2.25), sigmoid(-2.0));
+        assert_eq!(live(0.5), sigmoid(-1.0 + 0.25 + 3.0));
+        // Halfway between the two.
+        assert_eq!(live(1.25), sigmoid((1.5 + (-1.0 + 0.625 + 3.0)) / 2.0));
+    }
+
+    #[test]
+    fn a_third_look_is_for_what_the_second_leaves_in_doubt() {
+        let detector = |second| SpoofDetector {
+            networks: vec![
+                constant(0.0, [true, false, false], [1.0; 3]),
+                constant(second, [false, true, false], [0.0, 1.0, 1.0]),
+                constant(-9.0, [false, false, true], [0.0, 0.0, 1.0]),
+            ],
+            looks: vec![look(0.0, 0.0), look(2.5, 0.0), look(1.5, 0.0)],
+        };
+        let live = |second| evidence(&detector(second)).unwrap().live_probability;
+        assert_eq!(live(2.0), sigmoid(2.0));
+        assert_eq!(live(0.5), sigmoid(-8.5));
     }
 
     #[test]
@@ -448,12 +543,10 @@ mod tests {
                     network,
                     size: 128,
                     crop: CropKind::Box,
-                    views: vec![PLAIN],
-                    weight: 1.0,
+                    views: vec![Some(PLAIN)],
+                    weights: vec![1.0],
                 }],
-                views: 1,
-                bias: 0.0,
-                doubt: f64::INFINITY,
+                looks: vec![look(f64::INFINITY, 0.0)],
             };
             assert_eq!(evidence(&detector).unwrap_err().code(), ErrorCode::Internal);
         }

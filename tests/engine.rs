@@ -22,6 +22,7 @@ impl Folder {
             "mask.onnx",
             "liveness_tight.onnx",
             "liveness_context.onnx",
+            "liveness_wide.onnx",
         ] {
             std::fs::copy(models.join(file), folder.join(file)).unwrap();
         }
@@ -69,7 +70,7 @@ fn models_of_a_folder_answer_like_the_embedded_ones() {
 fn the_verdict_names_engine_and_models() {
     let info = ENGINE.info();
     let names: Vec<&str> = info.files.iter().map(|file| file.name.as_str()).collect();
-    assert_eq!(names, ["detector", "mask", "tight", "context"]);
+    assert_eq!(names, ["detector", "mask", "tight", "context", "wide"]);
     let given = std::env::var("LIVENESS_ONNXRUNTIME").is_ok_and(|path| !path.is_empty());
     assert!(
         info.engine

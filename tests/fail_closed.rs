@@ -11,11 +11,12 @@ use liveness::{Config, Engine, Error, Image};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-const FILES: [&str; 4] = [
+const FILES: [&str; 5] = [
     "detector.onnx",
     "mask.onnx",
     "liveness_tight.onnx",
     "liveness_context.onnx",
+    "liveness_wide.onnx",
 ];
 
 fn shipped() -> PathBuf {

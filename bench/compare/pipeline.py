@@ -44,19 +44,22 @@ class Pipeline:
         return 1 / (1 + math.exp(-self._logit(image, box)))
 
     def _logit(self, image: Image.Image, box: np.ndarray) -> float:
-        """At one view of each network, and at the next where that leaves doubt, as the library does."""
-        networks, bias = self.spoof["networks"], self.spoof["bias"]
-        total = found = certainty = 0.0
-        for number in range(len(networks[0]["views"])):
-            for network in networks:
-                logits = self._run(network, view(image, box, network, number))[0]
-                total += network["weight"] * float(logits[0, 0])
-            found = certainty * found + (1 - certainty) * total / (number + 1)
-            certainty = min(1.0, abs(found + bias) - self.spoof["doubt"] + 1)
-            if certainty >= 1:
+        """After one look of the networks, and others where that leaves doubt, as the library takes them."""
+        seen: dict[str, list[float]] = {network["name"]: [] for network in self.spoof["networks"]}
+        found, doubt = 0.0, 1.0
+        for number, look in enumerate(self.spoof["looks"]):
+            if number > 0:
+                doubt = min(1.0, look.get("doubt", math.inf) - abs(found))
+            if doubt <= 0:
                 break
-            certainty = max(0.0, certainty)
-        return found + bias
+            after = look["bias"]
+            for network in self.spoof["networks"]:
+                logits = seen[network["name"]]
+                if network["views"][number]:
+                    logits.append(float(self._run(network, view(image, box, network, number))[0][0, 0]))
+                after += network["weights"][number] * sum(logits) / max(1, len(logits))
+            found += doubt * (after - found)
+        return found
 
     def networks_alone(self, data: bytes) -> Callable[[], None]:
         """All networks once, on the inputs that this image gives."""

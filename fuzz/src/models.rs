@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 const MANIFEST: &str = include_str!("../../models/manifest.json");
-const FILES: [(&str, &[u8]); 4] = [
+const FILES: [(&str, &[u8]); 5] = [
     (
         "detector.onnx",
         include_bytes!("../../models/detector.onnx"),
@@ -20,6 +20,10 @@ const FILES: [(&str, &[u8]); 4] = [
     (
         "liveness_context.onnx",
         include_bytes!("../../models/liveness_context.onnx"),
+    ),
+    (
+        "liveness_wide.onnx",
+        include_bytes!("../../models/liveness_wide.onnx"),
     ),
 ];
 

@@ -113,9 +113,22 @@ def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def _liveness(name: str, crop: str, *views: tuple[float, bool] | None) -> dict:
+    """A liveness network that sees these scales, mirrored or not, look after look."""
+    return {
+        "name": name,
+        "file": f"liveness_{name}.onnx",
+        "sha256": "",
+        "size": 128,
+        "crop": crop,
+        "views": [view and {"scale": view[0], "mirror": view[1]} for view in views],
+        "weights": [0.0] * len(views),
+    }
+
+
 DEFAULTS = {
-    "schema": 1,
-    "version": "2026.11.2",
+    "schema": 2,
+    "version": "2026.11.3",
     "detector": {
         "file": "detector.onnx",
         "sha256": "",
@@ -127,27 +140,12 @@ DEFAULTS = {
     "mask": {"file": "mask.onnx", "sha256": "", "size": 96, "threshold": 0.7},
     "spoof": {
         "networks": [
-            {
-                "name": "tight",
-                "file": "liveness_tight.onnx",
-                "sha256": "",
-                "size": 128,
-                "crop": "square",
-                "views": [{"scale": 1.5, "mirror": False}, {"scale": 1.65, "mirror": True}],
-                "weight": 1.0,
-            },
-            {
-                "name": "context",
-                "file": "liveness_context.onnx",
-                "sha256": "",
-                "size": 128,
-                "crop": "box",
-                "views": [{"scale": 3.2, "mirror": False}, {"scale": 3.5, "mirror": True}],
-                "weight": 1.0,
-            },
+            _liveness("tight", "square", (1.5, False), (1.65, True), None),
+            _liveness("context", "box", (3.2, False), None, (3.5, True)),
+            _liveness("wide", "box", None, (3.5, True), (3.2, False)),
         ],
-        "bias": 0.0,
-        "doubt": 2.5,
+        # `training.spoof.fuse` fits biases and weights.
+        "looks": [{"bias": 0.0}, {"doubt": 2.5, "bias": 0.0}, {"doubt": 1.0, "bias": 0.0}],
         "threshold": 0.5,
     },
 }

@@ -29,7 +29,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--teachers", help="folder with the teachers, to compare with")
     parser.add_argument("--out", required=True, help="folder for the report")
     parser.add_argument("--models", default=str(MODELS))
-    parser.add_argument("--images", default="300", help="sub-sample for stability through the library; 0 is all")
+    parser.add_argument("--images", default="0", help="sub-sample for stability through the library; 0 is all")
     parser.add_argument("--jitter-images", default="0", help="sub-sample for stability under box jitter; 0 is all")
     parser.add_argument("--workers", default="1", help="checks of the library at once")
     parser.add_argument("--card", default=str(MODELS / "MODEL_CARD.md"), help="file whose tables to renew")

@@ -11,6 +11,7 @@ and val, since the networks have seen neither.
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -21,7 +22,7 @@ import torch
 
 from ..export import read_manifest
 from ..spoof.evaluate import LABELLED, ValidationSet, torch_logits
-from ..spoof.fuse import fit, sample_weights
+from ..spoof.fuse import fit_looks, sample_weights
 from ..spoof.train import RUNS, load_average
 from . import markdown
 from .figures import Figures, Judged, figures
@@ -36,17 +37,15 @@ NOTE = """Each row: networks trained without that source, fusion fitted on val w
 def fused(checkpoint: Path, data: ValidationSet, left_out: str, manifest: dict) -> Fusion:
     """The networks of a checkpoint with weights and bias fitted on the other sources."""
     nets = load_average(checkpoint)
-    specs = [dict(n) for n in manifest["spoof"]["networks"]]
-    logits = torch_logits(data, nets)
+    # A network that no such run has trained takes no part.
+    spoof = copy.deepcopy(manifest["spoof"])
+    spoof["networks"] = [n for n in spoof["networks"] if n["name"] in nets]
     seen = data.source != left_out
     weights = np.where(seen, sample_weights(data), 0.0)
     for live in (False, True):
         weights[data.live == live] /= weights[data.live == live].sum() * 2
-    factors, bias = fit(np.stack([logits[n["name"]] for n in specs], 1), data.live.astype(float), weights)
-    for spec, factor in zip(specs, factors, strict=True):
-        spec["weight"] = float(factor)
-    runs = {n["name"]: _run(nets[n["name"]]) for n in specs}
-    return Fusion(specs, bias, runs, manifest["spoof"].get("doubt", np.inf))
+    fit_looks(spoof, torch_logits(data, nets), data.live, weights)
+    return Fusion(spoof["networks"], spoof["looks"], {name: _run(net) for name, net in nets.items()})
 
 
 def _run(net: torch.nn.Module):

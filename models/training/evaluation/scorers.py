@@ -16,7 +16,7 @@ import torch
 from ..detector.predict import open_session
 from ..export import MODELS, read_manifest
 from ..geometry import to_input
-from ..spoof.evaluate import crops_of
+from ..spoof.evaluate import crops_of, means_so_far
 from ..spoof.teachers import Teachers, combine
 from .presentations import Presentation, read
 
@@ -45,39 +45,39 @@ def sigmoid(z: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-np.asarray(z, np.float64)))
 
 
-def settled(by_view: np.ndarray, bias: float, doubt: float) -> np.ndarray:
-    """Means over the views, n x views, as far as there is doubt, as src/spoof.rs takes them."""
-    found, certainty = np.zeros(len(by_view)), np.zeros(len(by_view))
-    for view in range(by_view.shape[1]):
-        found = certainty * found + (1 - certainty) * by_view[:, : view + 1].mean(1)
-        certainty = np.where(certainty < 1, np.clip(np.abs(found + bias) - doubt + 1, 0, 1), 1)
+def settled(fused: np.ndarray, doubts: Sequence[float]) -> np.ndarray:
+    """Of the fused logits after each look, n x looks, those after as many as doubt asks for, as in src/spoof.rs."""
+    found, doubt = fused[:, 0], np.ones(len(fused))
+    for after, limit in zip(fused.T[1:], doubts[1:], strict=True):
+        doubt = np.where(doubt > 0, np.clip(limit - np.abs(found), 0, 1), 0)
+        found = (1 - doubt) * found + doubt * after
     return found
 
 
 class Fusion:
-    """The liveness networks of a manifest: the logits of one view of each added; where these are less than
-    ``doubt``, for live or for attack, averaged with those of the next view by how much doubt there is."""
+    """The liveness networks of a manifest: after each look their live logits, means over the views so far, are
+    weighted and added; another look follows, by how much doubt there is."""
 
-    def __init__(self, networks: list[dict], bias: float, runs: dict[str, Logits], doubt: float = np.inf):
-        self.networks, self.bias, self._runs, self._doubt = networks, bias, runs, doubt
+    def __init__(self, networks: list[dict], looks: list[dict], runs: dict[str, Logits]):
+        self.networks, self.looks, self._runs = networks, looks, runs
 
     @classmethod
     def shipped(cls, models: Path) -> Fusion:
         """The ONNX files in a folder with a manifest.json."""
         spoof = read_manifest(models)["spoof"]
         runs = {n["name"]: _onnx(models / n["file"]) for n in spoof["networks"]}
-        return cls(spoof["networks"], spoof["bias"], runs, spoof.get("doubt", np.inf))
+        return cls(spoof["networks"], spoof["looks"], runs)
 
     def logit(self, image: np.ndarray, boxes: Sequence[np.ndarray]) -> np.ndarray:
         """One fused live logit per box of an RGB image."""
         crops = [crops_of(image, box, self.networks) for box in boxes]
-        by_view = np.zeros((len(boxes), len(self.networks[0]["views"])))
+        fused = np.tile([look["bias"] for look in self.looks], (len(boxes), 1))
         for network in self.networks:
             views = np.stack([c[network["name"]] for c in crops])
             flat = views.reshape(-1, *views.shape[2:])
             logits = self._runs[network["name"]](to_input(flat))[:, 0]
-            by_view += network["weight"] * logits.reshape(views.shape[:2])
-        return self.bias + settled(by_view, self.bias, self._doubt)
+            fused += network["weights"] * means_so_far(logits.reshape(views.shape[:2]), network["views"])
+        return settled(fused, [look.get("doubt", np.inf) for look in self.looks])
 
     def probability(self, image: np.ndarray, boxes: Sequence[np.ndarray]) -> np.ndarray:
         return sigmoid(self.logit(image, boxes))

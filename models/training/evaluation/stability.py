@@ -1,7 +1,7 @@
 """How far the verdict moves when the image hardly does: ``python -m training.evaluation.stability``.
 
     python -m training.evaluation.stability --data ../../shared/data --out report \
-        --library ../target/release/libliveness.so --images 300
+        --library ../target/release/libliveness.so
 
 Two measurements. *Jitter*: the networks on every image, its box moved by up to 10 % of its sides and scaled by 0.9
 to 1.1. *Disturbances*, with --library: the built library on the image recompressed, rescaled, brightened and
@@ -257,7 +257,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--onnxruntime", type=Path, help="ONNX Runtime library for --library, instead of its own engine")
     parser.add_argument("--jitters", type=int, default=8, help="jittered boxes per image")
     parser.add_argument("--jitter-images", type=int, default=0, help="sub-sample for the jitter; 0 is all")
-    parser.add_argument("--images", type=int, default=300, help="sub-sample for the library; 0 is all")
+    parser.add_argument("--images", type=int, default=0, help="sub-sample for the library; 0 is all")
     parser.add_argument("--workers", type=int, default=1)
     return parser.parse_args(argv)
 

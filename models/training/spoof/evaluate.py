@@ -21,16 +21,26 @@ LABELLED = ("nuaa", "office-phones", "webcam-replay", "phone-recapture")
 
 
 def crops_of(image: np.ndarray, box: np.ndarray, networks: list[dict]) -> dict[str, np.ndarray]:
-    """What each network of the manifest sees, exactly as the library cuts it: uint8, views x side x side x RGB."""
+    """What each network of the manifest sees, exactly as the library cuts it: uint8, views x side x side x RGB.
+
+    Looks at which a network sees nothing (a view of null) are left out.
+    """
     height, width = image.shape[:2]
     out = {}
     for network in networks:
         views = []
-        for view in network["views"]:
+        for view in filter(None, network["views"]):
             crop = cut(image, crop_rect(box, width, height, network["crop"], view["scale"]), network["size"])
             views.append(crop[:, ::-1] if view["mirror"] else crop)
         out[network["name"]] = np.stack(views)
     return out
+
+
+def means_so_far(logits: np.ndarray, views: list[dict | None]) -> np.ndarray:
+    """n x looks, from n x views without those of null: the means after each look, 0 before the first view."""
+    seen = np.cumsum([view is not None for view in views])
+    sums = np.concatenate([np.zeros((len(logits), 1)), logits.cumsum(1)], 1)
+    return sums[:, seen] / np.maximum(seen, 1)
 
 
 class ValidationSet:
@@ -49,28 +59,28 @@ class ValidationSet:
         return (self.source == source) & (self.live == live)
 
 
-def _mean_live_logits(crops: np.ndarray, run: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """Live logits, one per image: means over its views."""
+def live_logits(crops: np.ndarray, run: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Live logits of crops, images x views."""
     out = []
     for chunk in np.array_split(crops, max(1, len(crops) // 64)):
         count, views = chunk.shape[:2]
         logits = run(to_input(chunk.reshape(count * views, *chunk.shape[2:])))
-        out.append(logits[:, 0].reshape(count, views).mean(1))
+        out.append(logits[:, 0].reshape(count, views))
     return np.concatenate(out)
 
 
 @torch.no_grad()
 def torch_logits(data: ValidationSet, nets: nn.ModuleDict) -> dict[str, np.ndarray]:
-    """Live logits per network name, one per image."""
+    """Live logits per network name, images x views."""
     def run(net: nn.Module) -> Callable[[np.ndarray], np.ndarray]:
         return lambda x: net(torch.from_numpy(x)).numpy()
 
-    return {name: _mean_live_logits(data.crops[name], run(net)) for name, net in nets.items()}
+    return {name: live_logits(data.crops[name], run(net)) for name, net in nets.items()}
 
 
 def summary_line(data: ValidationSet, nets: nn.ModuleDict) -> str:
     """One line of progress: AUC per labelled source for each network and for their mean."""
-    logits = torch_logits(data, nets)
+    logits = {name: by_view.mean(1) for name, by_view in torch_logits(data, nets).items()}
     logits["mean"] = np.mean(list(logits.values()), 0)
     text = []
     for name, z in logits.items():

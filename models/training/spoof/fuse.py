@@ -1,23 +1,28 @@
-"""Exports both networks and fits how their logits become one probability.
+"""Exports liveness networks and fits how their logits become one probability.
 
-    python -m training.spoof.fuse --data DIR --checkpoint training/runs/spoof/blocks-111.pt
+    python -m training.spoof.fuse --data DIR --checkpoint training/runs/spoof/blocks-111.pt \
+        --wide OTHER/blocks-111.pt
 
-P(bona fide) = sigmoid(weight_tight * z_tight + weight_context * z_context + bias) is fitted on the
-val split by logistic regression (Platt scaling with two inputs) in which every source counts alike,
-so that a large or an easy source does not set the threshold for the others, and attacks as much as
-bona fide presentations.
+The networks `tight` and `context` come from one checkpoint; `wide` is the context network of another run, so that it
+errs on other images. What is not named stays as it is in the folder. After look k of manifest.json,
+P(bona fide) = sigmoid(sum of weight_k * z + bias_k) over the networks that have seen something, with z the mean of a
+network's live logits so far. Weights and biases are fitted on the val split by logistic regression (Platt scaling with
+several inputs) in which every source counts alike, so that a large or an easy source does not set the threshold for
+the others, and attacks as much as bona fide presentations.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
+from ..detector.predict import open_session
 from ..export import MODELS, export_spoof, read_manifest, write_manifest
 from .clips import BONA_FIDE_WEB
-from .evaluate import LABELLED, ValidationSet, torch_logits
+from .evaluate import LABELLED, ValidationSet, live_logits, means_so_far
 from .train import RUNS, load_average
 
 # Weight of a whole cell of source and class. NUAA is solved at once and says little; web portraits
@@ -55,25 +60,53 @@ def fit(logits: np.ndarray, live: np.ndarray, weights: np.ndarray, steps: int = 
     return np.exp(log_w), float(bias)
 
 
+def fit_looks(spoof: dict, logits: dict[str, np.ndarray], live: np.ndarray, weights: np.ndarray) -> None:
+    """Sets the weights and biases of a manifest's `spoof` from live logits, images x views, of its networks."""
+    means = np.stack([means_so_far(logits[n["name"]], n["views"]) for n in spoof["networks"]])
+    for network in spoof["networks"]:
+        network["weights"] = [0.0] * len(spoof["looks"])
+    for at, look in enumerate(spoof["looks"]):
+        seen = [n for n, network in enumerate(spoof["networks"]) if any(network["views"][: at + 1])]
+        factors, bias = fit(means[seen, :, at].T, live.astype(float), weights)
+        look["bias"] = round(bias, 4)
+        for n, factor in zip(seen, factors, strict=True):
+            spoof["networks"][n]["weights"][at] = round(float(factor), 4)
+
+
+def _export(manifest: dict, folder: Path, checkpoint: Path | None, wide: Path | None) -> None:
+    nets = dict(load_average(checkpoint)) if checkpoint else {}
+    if wide:
+        nets["wide"] = load_average(wide)["context"]
+    for network in manifest["spoof"]["networks"]:
+        if network["name"] in nets:
+            export_spoof(nets[network["name"]], folder / network["file"])
+
+
+def _run(file: Path) -> Callable[[np.ndarray], np.ndarray]:
+    session = open_session(file)
+    return lambda x: session.run(["logits"], {"input": x})[0]
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    layout = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(prog="python -m training.spoof.fuse", description=__doc__, formatter_class=layout)
     parser.add_argument("--data", required=True, help="folder with labels.csv")
-    parser.add_argument("--checkpoint", type=Path, default=RUNS / "blocks-111.pt")
+    parser.add_argument("--checkpoint", type=Path, help="of the networks tight and context")
+    parser.add_argument("--wide", type=Path, help="checkpoint whose context network becomes wide")
     parser.add_argument("--out", type=Path, default=MODELS, help="folder with manifest.json")
     args = parser.parse_args()
-    nets, manifest = load_average(args.checkpoint), read_manifest(args.out)
-    networks = manifest["spoof"]["networks"]
-    data = ValidationSet(args.data, networks)
-    logits = torch_logits(data, nets)
-    columns = np.stack([logits[n["name"]] for n in networks], 1)
-    weights, bias = fit(columns, data.live.astype(float), sample_weights(data))
-    for network, weight in zip(networks, weights):
-        export_spoof(nets[network["name"]], args.out / network["file"])
-        network["weight"] = round(float(weight), 4)
-    manifest["spoof"]["bias"] = round(bias, 4)
+    manifest = read_manifest(args.out)
+    spoof = manifest["spoof"]
+    _export(manifest, args.out, args.checkpoint, args.wide)
+    data = ValidationSet(args.data, spoof["networks"])
+    logits = {n["name"]: live_logits(data.crops[n["name"]], _run(args.out / n["file"])) for n in spoof["networks"]}
+    fit_looks(spoof, logits, data.live, sample_weights(data))
     write_manifest(manifest, args.out)
     web = np.isin(data.source, BONA_FIDE_WEB)
-    print(f"weights {weights.round(4)}, bias {bias:.4f}, from {len(web)} images ({web.sum()} web portraits)")
+    for at, look in enumerate(spoof["looks"]):
+        weights = {n["name"]: n["weights"][at] for n in spoof["networks"]}
+        print(f"look {at + 1}: weights {weights}, bias {look['bias']}")
+    print(f"from {len(web)} images ({web.sum()} web portraits)")
 
 
 if __name__ == "__main__":

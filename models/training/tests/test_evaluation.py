@@ -23,6 +23,8 @@ from training.evaluation.tone import TONES, tone_of
 from training.export import MODELS
 from training.geometry import MASK_TEMPLATE
 from training.spoof import metrics, recapture
+from training.spoof.evaluate import means_so_far
+from training.spoof.fuse import fit_looks
 from training.spoof.train import Plan, Trainer
 
 PORTRAIT = MODELS.parent / "tests" / "fixtures" / "astronaut.png"
@@ -212,8 +214,8 @@ class TestStability:
             assert moved[2] / 40 == pytest.approx(moved[3] / 60, abs=1e-4)
 
     def test_a_network_that_sees_nothing_is_stable(self, tmp_path):
-        spec = {"name": "n", "views": [{"scale": 1.5, "mirror": False}], "crop": "square", "size": 32, "weight": 1.0}
-        fusion = Fusion([spec], 0.0, {"n": lambda x: np.ones((len(x), 3), np.float32)})
+        spec = {"name": "n", "views": [{"scale": 1.5, "mirror": False}], "crop": "square", "size": 32, "weights": [1.0]}
+        fusion = Fusion([spec], [{"bias": 0.0}], {"n": lambda x: np.ones((len(x), 3), np.float32)})
         cv2.imwrite(str(tmp_path / "x.png"), np.full((64, 64, 3), 90, np.uint8))
         p = replace(presentation(), path=tmp_path / "x.png", box=np.float32([10, 10, 30, 30]))
         (series,) = stability.jitter_series([p], fusion, 5)
@@ -426,8 +428,35 @@ def test_library_and_networks_see_the_same_face(pictures, library):
     assert read(located[0]).dtype == np.uint8
 
 
-def test_further_views_count_by_doubt():
+def test_further_looks_count_by_doubt():
     """The figures of src/spoof.rs's own test."""
-    views = np.array([[1.0, -1.0], [-1.0, 1.0]])
+    fused = np.array([[1.0, 0.0], [-1.0, 0.0]])
     for doubt, expected in ((1.0, 1.0), (1.25, 0.75), (2.0, 0.0), (np.inf, 0.0)):
-        assert settled(views, 0.0, doubt) == pytest.approx([expected, -expected])
+        assert settled(fused, [np.inf, doubt]) == pytest.approx([expected, -expected])
+    # A look that was not taken asks for no other; one that leaves doubt does.
+    fused = np.array([[3.0, 0.0, -9.0], [0.0, 0.5, -9.0], [0.0, 3.0, -9.0]])
+    assert settled(fused, [np.inf, 1.0, 1.5]) == pytest.approx([3.0, -9.0, 3.0])
+
+
+def test_a_network_that_looks_later_says_nothing_before():
+    views = [None, {"scale": 1.5, "mirror": False}, {"scale": 3.0, "mirror": True}]
+    means = means_so_far(np.array([[4.0, 2.0]]), views)
+    assert means.tolist() == [[0.0, 4.0, 3.0]]
+    assert means_so_far(np.array([[4.0]]), [*views[1:2], None]).tolist() == [[4.0, 4.0]]
+
+
+def test_looks_are_fitted_on_what_was_seen_by_then():
+    """The second network alone tells the classes apart, and looks at the second look only."""
+    rng = np.random.default_rng(2)
+    live = np.arange(200) % 2 == 0
+    logits = {"blind": rng.normal(0, 1, (200, 1)), "late": (live * 2.0 - 1 + rng.normal(0, 1, 200))[:, None]}
+    view = {"scale": 1.5, "mirror": False}
+    spoof = {
+        "networks": [{"name": "blind", "views": [view, None]}, {"name": "late", "views": [None, view]}],
+        "looks": [{}, {"doubt": 1.0}],
+    }
+    fit_looks(spoof, logits, live, np.full(200, 1 / 200))
+    blind, late = (network["weights"] for network in spoof["networks"])
+    assert late[0] == 0 and late[1] > 1 and blind[0] > 0
+    fused = spoof["looks"][1]["bias"] + blind[1] * logits["blind"][:, 0] + late[1] * logits["late"][:, 0]
+    assert ((fused > 0) == live).mean() > 0.8

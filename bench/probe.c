@@ -90,6 +90,7 @@ static liveness_engine *open_engine(void)
   liveness_engine *engine = NULL;
   liveness_config config = LIVENESS_CONFIG_INIT;
   config.max_file_bytes = 1 << 30; /* Scaling is measured beyond what is let in by default. */
+  config.time_limit_ms = 600000;   /* Under valgrind a check takes a thousand times as long. */
   if (liveness_init(&config, &engine) != LIVENESS_OK)
     die("liveness_init");
   return engine;

@@ -89,7 +89,7 @@ impl SpoofDetector {
     pub fn try_out(&self, pictures: &[Picture; 2], face: &Face) -> Result<(), Error> {
         let [first, second] = pictures;
         for network in &self.networks {
-            let view = network.views.iter().flatten().next();
+            let view = network.views().next();
             let view = view.ok_or_else(|| network.network.fault("it looks at nothing".into()))?;
             let look = |picture| network.logits(picture, face, view);
             let answers = [look(first)?, look(second)?];
@@ -106,10 +106,9 @@ impl SpoofDetector {
             let part = crop(width, height, face, network.crop, view.scale);
             Glance::new(part, network.size, network.size, SAMPLES)
         };
-        let views = |network: &SpoofNetwork| network.views.clone().into_iter().flatten();
         self.networks
             .iter()
-            .flat_map(|network| views(network).map(move |view| glance(network, &view)))
+            .flat_map(|network| network.views().map(move |view| glance(network, view)))
             .collect()
     }
 
@@ -142,9 +141,10 @@ impl SpoofDetector {
             live: self.looks[look].bias,
             species: [0.0; 2],
         };
-        let count = seen.iter().filter(|seen| seen.views > 0.0).count() as f64;
         let networks = self.networks.iter().zip(seen);
-        for (network, seen) in networks.filter(|(_, seen)| seen.views > 0.0) {
+        let networks = networks.filter(|(_, seen)| seen.views > 0.0);
+        let count = networks.clone().count() as f64;
+        for (network, seen) in networks {
             let [live, print, replay] = seen.logits.map(|logit| logit / seen.views);
             opinion.live += network.weights[look] * live;
             let species = softmax([print, replay]);
@@ -191,6 +191,11 @@ impl From<Opinion> for Evidence {
 }
 
 impl SpoofNetwork {
+    /// What it sees, at whatever look.
+    fn views(&self) -> impl Iterator<Item = &View> {
+        self.views.iter().flatten()
+    }
+
     /// Logits of live, print and replay.
     fn logits(&self, image: &Picture, face: &Face, view: &View) -> Result<[f64; 3], Error> {
         let outputs = self.network.run(&self.input(image, face, view)?)?;
@@ -349,23 +354,31 @@ mod tests {
     }
 
     fn detector(answers: &[[f32; 3]], weights: &[f64], bias: f64) -> SpoofDetector {
-        let make = |(logits, weight): (&[f32; 3], &f64)| {
-            let logits = Tensor {
-                shape: vec![1, 3],
-                data: logits.to_vec(),
-            };
-            let network = network(signature(128), move |_| Ok(vec![logits.clone()]));
-            SpoofNetwork {
-                network,
-                size: 128,
-                crop: CropKind::Square,
-                views: vec![Some(PLAIN)],
-                weights: vec![*weight],
-            }
-        };
+        let networks = answers.iter().zip(weights);
         SpoofDetector {
-            networks: answers.iter().zip(weights).map(make).collect(),
+            networks: networks
+                .map(|(logits, weight)| constant(*logits, [true], [*weight]))
+                .collect(),
             looks: vec![look(f64::INFINITY, bias)],
+        }
+    }
+
+    /// A network whose logits are always these, seeing something at these looks, with these weights.
+    fn constant<const LOOKS: usize>(
+        logits: [f32; 3],
+        sees: [bool; LOOKS],
+        weights: [f64; LOOKS],
+    ) -> SpoofNetwork {
+        let answer = Tensor {
+            shape: vec![1, 3],
+            data: logits.to_vec(),
+        };
+        SpoofNetwork {
+            network: network(signature(16), move |_| Ok(vec![answer.clone()])),
+            size: 16,
+            crop: CropKind::Square,
+            views: sees.map(|sees| sees.then_some(PLAIN)).into(),
+            weights: weights.into(),
         }
     }
 
@@ -447,31 +460,12 @@ mod tests {
         assert_eq!(red([false, true], 1.25).live_probability, sigmoid(-0.75));
     }
 
-    /// A network whose live logit is always this one, seeing something at these looks, with these weights.
-    fn constant<const LOOKS: usize>(
-        logit: f32,
-        sees: [bool; LOOKS],
-        weights: [f64; LOOKS],
-    ) -> SpoofNetwork {
-        let answer = Tensor {
-            shape: vec![1, 3],
-            data: vec![logit, 0.0, 0.0],
-        };
-        SpoofNetwork {
-            network: network(signature(16), move |_| Ok(vec![answer.clone()])),
-            size: 16,
-            crop: CropKind::Square,
-            views: sees.map(|sees| sees.then_some(PLAIN)).into(),
-            weights: weights.into(),
-        }
-    }
-
     #[test]
     fn a_network_that_looks_later_counts_from_then_on() {
         let detector = |first| SpoofDetector {
             networks: vec![
-                constant(first, [true, false], [1.0, 0.5]),
-                constant(4.0, [false, true], [0.0, 0.75]),
+                constant([first, 0.0, 0.0], [true, false], [1.0, 0.5]),
+                constant([4.0, 0.0, 0.0], [false, true], [0.0, 0.75]),
             ],
             looks: vec![look(f64::INFINITY, 0.25), look(2.0, -1.0)],
         };
@@ -488,9 +482,9 @@ mod tests {
     fn a_third_look_is_for_what_the_second_leaves_in_doubt() {
         let detector = |second| SpoofDetector {
             networks: vec![
-                constant(0.0, [true, false, false], [1.0; 3]),
-                constant(second, [false, true, false], [0.0, 1.0, 1.0]),
-                constant(-9.0, [false, false, true], [0.0, 0.0, 1.0]),
+                constant([0.0, 0.0, 0.0], [true, false, false], [1.0; 3]),
+                constant([second, 0.0, 0.0], [false, true, false], [0.0, 1.0, 1.0]),
+                constant([-9.0, 0.0, 0.0], [false, false, true], [0.0, 0.0, 1.0]),
             ],
             looks: vec![look(0.0, 0.0), look(2.5, 0.0), look(1.5, 0.0)],
         };

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use liveness::{Config, Engine, ErrorCode, Image};
 use serde_json::{Value, json};
-use support::{ASTRONAUT, ENGINE, answer, check, fixture, pixels};
+use support::{ASTRONAUT, ENGINE, NETWORKS, answer, check, fixture, pixels};
 
 /// A folder with a copy of the models, removed in the end.
 struct Folder(PathBuf);
@@ -16,14 +16,7 @@ impl Folder {
         let folder = std::env::temp_dir().join(format!("liveness-{}-{name}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
-        for file in [
-            "manifest.json",
-            "detector.onnx",
-            "mask.onnx",
-            "liveness_tight.onnx",
-            "liveness_context.onnx",
-            "liveness_wide.onnx",
-        ] {
+        for file in NETWORKS.into_iter().chain(["manifest.json"]) {
             std::fs::copy(models.join(file), folder.join(file)).unwrap();
         }
         Folder(folder)

@@ -10,14 +10,7 @@ use image::{Rgb, RgbImage};
 use liveness::{Config, Engine, Error, Image};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-
-const FILES: [&str; 5] = [
-    "detector.onnx",
-    "mask.onnx",
-    "liveness_tight.onnx",
-    "liveness_context.onnx",
-    "liveness_wide.onnx",
-];
+use support::NETWORKS;
 
 fn shipped() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("models")
@@ -36,7 +29,7 @@ fn engine(case: &str, files: &[(&str, Vec<u8>)], honest: bool) -> Result<Engine,
     fs::create_dir_all(&folder).expect("the folder can be made");
     let manifest = read("manifest.json");
     let mut manifest: Value = serde_json::from_slice(&manifest).expect("the manifest is JSON");
-    for file in FILES {
+    for file in NETWORKS {
         let replaced = files.iter().find(|(name, _)| *name == file);
         let bytes = replaced.map_or_else(|| read(file), |(_, bytes)| bytes.clone());
         fs::write(folder.join(file), &bytes).expect("the file can be written");
@@ -224,7 +217,7 @@ const NUMBERS: [(&str, Number); 13] = [
 
 #[test]
 fn constant_weights_are_refused() {
-    for file in FILES {
+    for file in NETWORKS {
         for (name, number) in NUMBERS {
             let mut model = read(file);
             let weights = weights::find(&model);
@@ -240,7 +233,7 @@ fn constant_weights_are_refused() {
 #[test]
 fn all_networks_of_one_constant_are_refused() {
     for (name, number) in NUMBERS {
-        let files = FILES.map(|file| {
+        let files = NETWORKS.map(|file| {
             let mut model = read(file);
             for (kind, range) in weights::find(&model) {
                 weights::fill(&mut model, kind, range, number);
@@ -253,7 +246,7 @@ fn all_networks_of_one_constant_are_refused() {
 
 #[test]
 fn numbers_that_are_none_in_any_layer_let_nobody_pass() {
-    for file in FILES {
+    for file in NETWORKS {
         let count = weights::find(&read(file)).len();
         for (name, number) in &NUMBERS[10..] {
             // Every third layer, and the last.
@@ -272,7 +265,7 @@ fn numbers_that_are_none_in_any_layer_let_nobody_pass() {
 
 #[test]
 fn truncated_models_are_refused() {
-    for file in FILES {
+    for file in NETWORKS {
         let model = read(file);
         for share in [0, 1, 10, 50, 90, 99] {
             let cut = model[..model.len() * share / 100].to_vec();
@@ -298,8 +291,8 @@ fn truncated_models_are_refused() {
 
 #[test]
 fn swapped_models_are_refused() {
-    for file in FILES {
-        for other in FILES {
+    for file in NETWORKS {
+        for other in NETWORKS {
             if file == other {
                 continue;
             }
@@ -328,7 +321,7 @@ fn swapped_models_are_refused() {
 
 #[test]
 fn a_bit_flip_is_noticed() {
-    for file in FILES {
+    for file in NETWORKS {
         let mut model = read(file);
         let at = model.len() / 2;
         model[at] ^= 1;

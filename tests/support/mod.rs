@@ -18,6 +18,15 @@ use liveness::{Config, Engine, Error, Face, Image, PixelFormat, Pixels, Verdict}
 pub static ENGINE: LazyLock<Engine> =
     LazyLock::new(|| Engine::new(Config::default()).expect("the embedded models load"));
 
+/// The networks that ship, beside their manifest.json.
+pub const NETWORKS: [&str; 5] = [
+    "detector.onnx",
+    "mask.onnx",
+    "liveness_tight.onnx",
+    "liveness_context.onnx",
+    "liveness_wide.onnx",
+];
+
 pub fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/fixtures")

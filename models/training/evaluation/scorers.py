@@ -13,10 +13,9 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from ..detector.predict import open_session
 from ..export import MODELS, read_manifest
 from ..geometry import to_input
-from ..spoof.evaluate import crops_of, means_so_far
+from ..spoof.evaluate import crops_of, means_so_far, onnx_logits
 from ..spoof.teachers import Teachers, combine
 from .presentations import Presentation, read
 
@@ -65,7 +64,7 @@ class Fusion:
     def shipped(cls, models: Path) -> Fusion:
         """The ONNX files in a folder with a manifest.json."""
         spoof = read_manifest(models)["spoof"]
-        runs = {n["name"]: _onnx(models / n["file"]) for n in spoof["networks"]}
+        runs = {n["name"]: onnx_logits(models / n["file"]) for n in spoof["networks"]}
         return cls(spoof["networks"], spoof["looks"], runs)
 
     def logit(self, image: np.ndarray, boxes: Sequence[np.ndarray]) -> np.ndarray:
@@ -81,11 +80,6 @@ class Fusion:
 
     def probability(self, image: np.ndarray, boxes: Sequence[np.ndarray]) -> np.ndarray:
         return sigmoid(self.logit(image, boxes))
-
-
-def _onnx(path: Path) -> Logits:
-    session = open_session(path)
-    return lambda x: session.run(["logits"], {"input": x})[0]
 
 
 class Networks:

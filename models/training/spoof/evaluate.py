@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from .. import dataset
+from ..detector.predict import open_session
 from ..geometry import crop_rect, cut, to_input
 from .clips import BONA_FIDE_WEB, SPECIES, is_usable
 from .metrics import auc
@@ -57,6 +58,12 @@ class ValidationSet:
 
     def part(self, source: str, live: bool) -> np.ndarray:
         return (self.source == source) & (self.live == live)
+
+
+def onnx_logits(path: Path) -> Callable[[np.ndarray], np.ndarray]:
+    """The logits n x 3 of an exported network."""
+    session = open_session(path)
+    return lambda x: session.run(["logits"], {"input": x})[0]
 
 
 def live_logits(crops: np.ndarray, run: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:

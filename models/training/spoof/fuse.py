@@ -14,15 +14,13 @@ the others, and attacks as much as bona fide presentations.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from ..detector.predict import open_session
 from ..export import MODELS, export_spoof, read_manifest, write_manifest
 from .clips import BONA_FIDE_WEB
-from .evaluate import LABELLED, ValidationSet, live_logits, means_so_far
+from .evaluate import LABELLED, ValidationSet, live_logits, means_so_far, onnx_logits
 from .train import RUNS, load_average
 
 # Weight of a whole cell of source and class. NUAA is solved at once and says little; web portraits
@@ -82,11 +80,6 @@ def _export(manifest: dict, folder: Path, checkpoint: Path | None, wide: Path | 
             export_spoof(nets[network["name"]], folder / network["file"])
 
 
-def _run(file: Path) -> Callable[[np.ndarray], np.ndarray]:
-    session = open_session(file)
-    return lambda x: session.run(["logits"], {"input": x})[0]
-
-
 def main() -> None:
     layout = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(prog="python -m training.spoof.fuse", description=__doc__, formatter_class=layout)
@@ -99,7 +92,7 @@ def main() -> None:
     spoof = manifest["spoof"]
     _export(manifest, args.out, args.checkpoint, args.wide)
     data = ValidationSet(args.data, spoof["networks"])
-    logits = {n["name"]: live_logits(data.crops[n["name"]], _run(args.out / n["file"])) for n in spoof["networks"]}
+    logits = {n["name"]: live_logits(data.crops[n["name"]], onnx_logits(args.out / n["file"])) for n in spoof["networks"]}
     fit_looks(spoof, logits, data.live, sample_weights(data))
     write_manifest(manifest, args.out)
     web = np.isin(data.source, BONA_FIDE_WEB)

@@ -129,10 +129,17 @@ def run_length_bmp(palette):
     return b"BM" + struct.pack("<IHHI", start + len(data), 0, 0, start) + head + table + data
 
 
-def json_case(data, threshold=0.0, set_bits=0, base64_form=False, flags=1):
+def json_case(data, threshold=0.0, set_bits=0, base64_form=False, flags=1, pixels=1 << 20, side=4096):
     """As `arbitrary` reads it: the numbers first, and the bytes for the list from what follows."""
-    numbers = struct.pack("<fffHIHBHIBB", threshold, 0.5, 0.3, 60000, 1 << 20, 4096, 0, 56, flags, set_bits, base64_form)
+    numbers = struct.pack("<fffHIHBHIBB", threshold, 0.5, 0.3, 60000, pixels, side, 0, 56, flags, set_bits, base64_form)
     return numbers + data
+
+
+def huge_gif():
+    """Declares 200 megapixels in 41 bytes."""
+    screen = struct.pack("<HHBBB", 20000, 10000, 0x80, 0, 0)
+    frame = struct.pack("<HHHHB", 0, 0, 10, 10, 0) + b"\2\2\x4c\1\0"
+    return b"GIF87a" + screen + bytes(6) + b"," + frame + b";"
 
 
 def corpora(portrait):
@@ -159,6 +166,7 @@ def corpora(portrait):
     yield "json", [
         *((name, json_case(data)) for name, data in small),
         *((f"base64-{name}", json_case(base64.b64encode(data), 0.7, 1, True)) for name, data in small),
+        ("allowed-huge.gif", json_case(huge_gif(), set_bits=0x30, pixels=0xFFFF_FFFF, side=60000)),
     ]
     tiny = ["manifest.json", "detector.onnx", "mask.onnx", "liveness_tight.onnx", "liveness_context.onnx"]
     yield "model", [(name, bytes([at]) + (TINY / name).read_bytes()) for at, name in enumerate(tiny)]

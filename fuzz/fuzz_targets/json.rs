@@ -41,8 +41,9 @@ impl Case<'_> {
             } else {
                 0
             },
+            // A host that allows larger pictures has asked for the memory that they take.
             max_pixels: if set(4) {
-                self.max_pixels.into()
+                u64::from(self.max_pixels).min(MAX_PIXELS)
             } else {
                 MAX_PIXELS
             },

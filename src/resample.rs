@@ -84,12 +84,18 @@ pub(crate) fn fill(planes: &mut [f32], width: usize, image: &RgbImage) {
     }
 }
 
-/// A square image as a tensor of shape 1, 3, size, size.
+/// An image as a tensor of shape 1, 3, height, width, with samples as -1..1.
 pub(crate) fn tensor(image: &RgbImage) -> Tensor {
     let (width, height) = (image.width() as usize, image.height() as usize);
-    let mut tensor = Tensor::zeros(&[1, 3, height, width]);
-    fill(&mut tensor.data, width, image);
-    tensor
+    let pixels = image.as_raw().as_chunks::<3>().0;
+    let mut data = Vec::with_capacity(3 * pixels.len());
+    for channel in 0..3 {
+        data.extend(pixels.iter().map(|pixel| UNIT[usize::from(pixel[channel])]));
+    }
+    Tensor {
+        shape: vec![1, 3, height, width],
+        data,
+    }
 }
 
 #[cfg(test)]

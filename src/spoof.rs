@@ -6,7 +6,7 @@ use crate::decode::{Glance, Picture};
 use crate::error::Error;
 use crate::inference::{Network, Runtime, Signature, Tensor};
 use crate::models::{CropKind, Look, Models, View};
-use crate::resample::{Rect, fill};
+use crate::resample::{Rect, tensor};
 use crate::selftest;
 use crate::verdict::{AttackType, Face};
 
@@ -209,15 +209,12 @@ impl SpoofNetwork {
     }
 
     fn input(&self, image: &Picture, face: &Face, view: &View) -> Result<Tensor, Error> {
-        let side = self.size as usize;
-        let mut input = Tensor::zeros(&[1, 3, side, side]);
         let part = crop(image.width(), image.height(), face, self.crop, view.scale);
         let mut pixels = image.resize(part, self.size, self.size)?;
         if view.mirror {
             imageops::flip_horizontal_in_place(&mut pixels);
         }
-        fill(&mut input.data, side, &pixels);
-        Ok(input)
+        Ok(tensor(&pixels))
     }
 }
 

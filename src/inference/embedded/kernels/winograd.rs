@@ -10,6 +10,7 @@
 //! In between lies, for every point, what a convolution of 1x1 kernels does on a row of tiles. A
 //! strip of tiles is computed at a time, as many as stay in the second cache.
 
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 #[cfg(target_arch = "aarch64")]
@@ -624,6 +625,25 @@ impl Transform for Strided {
     }
 }
 
+/// A row of which each of the points was written, zeros after it. To start with zeros everywhere, and
+/// not only there, would be a call of memset for every patch.
+///
+/// # Safety
+/// The processor has the instructions of `S`, and the first `T::POINTS` vectors were written.
+#[inline(always)]
+unsafe fn written<S: Simd, T: Transform>(
+    half: &[MaybeUninit<S::Vector>; MOST_POINTS],
+) -> [S::Vector; MOST_POINTS] {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let mut row = [S::splat(0.0); MOST_POINTS];
+        for (value, half) in row.iter_mut().zip(half).take(T::POINTS) {
+            *value = half.assume_init();
+        }
+        row
+    }
+}
+
 /// # Safety
 /// The processor has the instructions of `S`, and the pointers reach what [`Gather`] says.
 #[expect(
@@ -637,7 +657,7 @@ unsafe fn gather<S: Simd, T: Transform>(tile: &Gather) {
         // SAFETY: as the caller promises.
         unsafe {
             let zero = S::splat(0.0);
-            let mut half = [[zero; MOST_POINTS]; MOST_POINTS];
+            let mut half = [[MaybeUninit::uninit(); MOST_POINTS]; MOST_POINTS];
             for x in 0..T::POINTS {
                 let mut column = [zero; MOST_POINTS];
                 for (y, value) in column.iter_mut().enumerate().take(T::POINTS) {
@@ -647,11 +667,11 @@ unsafe fn gather<S: Simd, T: Transform>(tile: &Gather) {
                 }
                 let column = T::to_points::<S>(column);
                 for y in 0..T::POINTS {
-                    half[y][x] = column[y];
+                    half[y][x].write(column[y]);
                 }
             }
-            for (y, row) in half.iter().enumerate().take(T::POINTS) {
-                let row = T::to_points::<S>(*row);
+            for (y, half) in half.iter().enumerate().take(T::POINTS) {
+                let row = T::to_points::<S>(written::<S, T>(half));
                 for (x, value) in row.iter().enumerate().take(T::POINTS) {
                     let point = (y * T::POINTS + x) * tile.point;
                     S::store(tile.patch.add(point + lane), *value);
@@ -674,7 +694,7 @@ unsafe fn scatter<S: Simd, T: Transform>(tile: &Scatter) {
         // SAFETY: as the caller promises.
         unsafe {
             let zero = S::splat(0.0);
-            let mut half = [[zero; MOST_POINTS]; MOST_SIDE];
+            let mut half = [[MaybeUninit::uninit(); MOST_POINTS]; MOST_SIDE];
             for x in 0..T::POINTS {
                 let mut column = [zero; MOST_POINTS];
                 for (y, value) in column.iter_mut().enumerate().take(T::POINTS) {
@@ -683,12 +703,12 @@ unsafe fn scatter<S: Simd, T: Transform>(tile: &Scatter) {
                 }
                 let column = T::from_points::<S>(column);
                 for y in 0..T::SIDE {
-                    half[y][x] = column[y];
+                    half[y][x].write(column[y]);
                 }
             }
             let bias = S::load(tile.bias.add(lane));
-            for (y, row) in half.iter().enumerate().take(T::SIDE) {
-                let row = T::from_points::<S>(*row);
+            for (y, half) in half.iter().enumerate().take(T::SIDE) {
+                let row = T::from_points::<S>(written::<S, T>(half));
                 for (x, value) in row.iter().enumerate().take(T::SIDE) {
                     if whole || (y < tile.rows && x < tile.columns) {
                         let at = y * tile.row + x * BLOCK + lane;

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs every fuzz target for some time, two at once: bash .ci/fuzz.sh [TARGET ...]
 # LIVENESS_FUZZ_SECONDS is the time for each (20 unless set; 120 in CI). LIVENESS_FUZZ_SEED is libFuzzer's
-# seed, always the same unless set, so that CI does not fail by chance; 0 is another one each time.
+# seed, always the same unless set, so that a finding is easier to repeat; 0 is another one each time.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds=${LIVENESS_FUZZ_SECONDS:-20}

@@ -4,7 +4,7 @@ use crate::decode::Picture;
 use crate::error::{Error, ErrorCode, Findings};
 use crate::inference::{Network, Runtime, Signature, Tensor};
 use crate::models::{DetectorEntry, JudgedFace, Models};
-use crate::resample::{Rect, fill};
+use crate::resample::{Rect, tensor};
 use crate::selftest;
 use crate::verdict::{Face, Reason};
 
@@ -121,8 +121,7 @@ impl Detector {
         let whole = Rect::whole(width, height);
         let small = image.resize(whole, small_width, small_height)?;
         let padded = |side: u32| (side as usize).next_multiple_of(ALIGN);
-        let mut input = Tensor::zeros(&[1, 3, padded(small_height), padded(small_width)]);
-        fill(&mut input.data, padded(small_width), &small);
+        let input = tensor(&small, padded(small_width), padded(small_height));
         Ok((
             input,
             [

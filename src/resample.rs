@@ -67,30 +67,23 @@ static UNIT: [f32; 256] = {
     values
 };
 
-/// Writes an image into the top left corner of a red, a green and a blue plane, as -1..1.
-pub(crate) fn fill(planes: &mut [f32], width: usize, image: &RgbImage) {
-    let plane = planes.len() / 3;
-    let (red, rest) = planes.split_at_mut(plane);
-    let (green, blue) = rest.split_at_mut(plane);
-    let rows = image.as_raw().chunks_exact(3 * image.width() as usize);
-    let red = red.chunks_exact_mut(width);
-    let green = green.chunks_exact_mut(width);
-    let blue = blue.chunks_exact_mut(width);
-    for (((row, red), green), blue) in rows.zip(red).zip(green).zip(blue) {
-        let pixels = row.as_chunks::<3>().0.iter();
-        for (((pixel, red), green), blue) in pixels.zip(red).zip(green).zip(blue) {
-            [*red, *green, *blue] = pixel.map(|sample| UNIT[usize::from(sample)]);
-        }
-    }
-}
-
-/// An image as a tensor of shape 1, 3, height, width, with samples as -1..1.
-pub(crate) fn tensor(image: &RgbImage) -> Tensor {
-    let (width, height) = (image.width() as usize, image.height() as usize);
-    let pixels = image.as_raw().as_chunks::<3>().0;
-    let mut data = Vec::with_capacity(3 * pixels.len());
+/// An image as a tensor of shape 1, 3, height, width: a red, a green and a blue plane with samples as
+/// -1..1. Where the tensor is larger, it is zero on the right and below.
+pub(crate) fn tensor(image: &RgbImage, width: usize, height: usize) -> Tensor {
+    let plane = width * height;
+    let mut data = Vec::with_capacity(3 * plane);
     for channel in 0..3 {
-        data.extend(pixels.iter().map(|pixel| UNIT[usize::from(pixel[channel])]));
+        let start = data.len();
+        for (y, row) in image
+            .as_raw()
+            .chunks_exact(3 * image.width() as usize)
+            .enumerate()
+        {
+            data.resize(start + y * width, 0.0);
+            let pixels = row.as_chunks::<3>().0.iter();
+            data.extend(pixels.map(|pixel| UNIT[usize::from(pixel[channel])]));
+        }
+        data.resize(start + plane, 0.0);
     }
     Tensor {
         shape: vec![1, 3, height, width],
@@ -112,7 +105,7 @@ mod tests {
             }
         });
         assert_eq!(
-            tensor(&image),
+            tensor(&image, 2, 1),
             Tensor {
                 shape: vec![1, 3, 1, 2],
                 data: vec![1.0, -1.0, -1.0, 1.0, -0.6, 0.6]

@@ -214,7 +214,8 @@ impl SpoofNetwork {
         if view.mirror {
             imageops::flip_horizontal_in_place(&mut pixels);
         }
-        Ok(tensor(&pixels))
+        let side = self.size as usize;
+        Ok(tensor(&pixels, side, side))
     }
 }
 

@@ -48,10 +48,8 @@ impl Row {
                     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/astronaut.png");
                 let image = image::open(path).unwrap().into_rgb8();
                 let (width, height) = (self.width as u32, self.height as u32);
-                tensor(
-                    &image::imageops::crop_imm(&image, self.left, self.top, width, height)
-                        .to_image(),
-                )
+                let part = image::imageops::crop_imm(&image, self.left, self.top, width, height);
+                tensor(&part.to_image(), self.width, self.height)
             }
             other => panic!("{UPDATE}: unknown input {other}"),
         }

@@ -20,16 +20,6 @@ pub(crate) struct Tensor {
     pub data: Vec<f32>,
 }
 
-impl Tensor {
-    /// A tensor filled with zeros, the value of padding and of mid grey.
-    pub fn zeros(shape: &[usize]) -> Self {
-        Tensor {
-            shape: shape.to_vec(),
-            data: vec![0.0; shape.iter().product()],
-        }
-    }
-}
-
 /// A size that a model file states for one dimension; `None` where it is left open.
 pub(crate) type Dim = Option<usize>;
 
@@ -278,7 +268,10 @@ mod tests {
     }
 
     fn run(answer: Result<Vec<Tensor>, String>) -> Result<Vec<Tensor>, Error> {
-        network(signature(), move |_| answer.clone()).run(&Tensor::zeros(&[1, 3, 8, 8]))
+        network(signature(), move |_| answer.clone()).run(&Tensor {
+            shape: vec![1, 3, 8, 8],
+            data: vec![0.0; 3 * 8 * 8],
+        })
     }
 
     #[test]

@@ -10,12 +10,14 @@ command -v valgrind >/dev/null || {
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq valgrind
 }
 
-cargo run --locked --quiet --example bench_pictures -- target/bench/pictures \
-  selfie-0.3mp.jpg selfie-2mp.jpg
+pictures() { cargo run --locked --quiet --example bench_pictures -- target/bench/pictures "$@"; }
+
+pictures selfie-2mp.jpg
 if [[ ${1-} == --counts ]]; then
   exec python3 bench/instructions.py
 fi
 python3 bench/instructions.py "$@"
+pictures selfie-0.3mp.jpg
 
 # Every benchmark once, unoptimised: that it works, not how long it takes.
 cargo test --locked --bench check

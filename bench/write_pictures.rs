@@ -41,10 +41,13 @@ const FRAMES: [(&str, Layout); 2] = [
 
 fn main() -> std::io::Result<()> {
     let mut arguments = std::env::args_os().skip(1);
-    let Some(folder) = arguments.next() else {
-        return Err(std::io::Error::other(
-            "usage: bench_pictures FOLDER [NAME...]",
-        ));
+    let folder = match arguments.next() {
+        Some(folder) if !folder.as_encoded_bytes().starts_with(b"-") => folder,
+        _ => {
+            return Err(std::io::Error::other(
+                "usage: bench_pictures FOLDER [NAME...]",
+            ));
+        }
     };
     let folder = Path::new(&folder);
     let names: Vec<_> = arguments.collect();

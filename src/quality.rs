@@ -44,13 +44,13 @@ const MIN_SHARPNESS: f32 = 15.0;
 
 /// What [`measure`] looks at, in an image of this size.
 pub(crate) fn glance([width, height]: [u32; 2], face: &Face) -> Glance {
-    Glance::new(visible(width, height, face), SIDE, SIDE, SAMPLES)
+    Glance::new(Rect::inside(face.bbox, width, height), SIDE, SIDE, SAMPLES)
 }
 
 /// Measures the image of a face.
 pub(crate) fn measure(image: &Picture, face: &Face) -> Result<Quality, Error> {
     let [_, _, width, height] = face.bbox;
-    let visible = visible(image.width(), image.height(), face);
+    let visible = Rect::inside(face.bbox, image.width(), image.height());
     let light = Light::measure(&luma(&image.resize(visible, SIDE, SIDE)?));
     let pose = Pose::estimate(&face.points);
     let quality = Quality {
@@ -123,23 +123,6 @@ pub(crate) fn refuse(
         mask_probability: Some(mask_probability),
         quality: Some(quality),
     })
-}
-
-/// The part of the face box inside the image, at least one pixel of it.
-fn visible(image_width: u32, image_height: u32, face: &Face) -> Rect {
-    let [x, y, width, height] = face.bbox.map(f64::from);
-    let span = |start: f64, length: f64, side: u32| {
-        let side = f64::from(side);
-        let first = start.clamp(0.0, side - 1.0);
-        (first, (start + length).clamp(first + 1.0, side) - first)
-    };
-    let ((x, width), (y, height)) = (span(x, width, image_width), span(y, height, image_height));
-    Rect {
-        x,
-        y,
-        width,
-        height,
-    }
 }
 
 fn luma(image: &RgbImage) -> Vec<f32> {

@@ -28,6 +28,24 @@ impl Rect {
             height: height.into(),
         }
     }
+
+    /// The part of a face's box inside an image of this size, at least one pixel of it.
+    pub fn inside(bbox: [f32; 4], image_width: u32, image_height: u32) -> Self {
+        let [x, y, width, height] = bbox.map(f64::from);
+        let span = |start: f64, length: f64, side: u32| {
+            let side = f64::from(side);
+            let first = start.clamp(0.0, side - 1.0);
+            (first, (start + length).clamp(first + 1.0, side) - first)
+        };
+        let ((x, width), (y, height)) =
+            (span(x, width, image_width), span(y, height, image_height));
+        Rect {
+            x,
+            y,
+            width,
+            height,
+        }
+    }
 }
 
 /// Resamples a rectangle inside the image with an antialiased bilinear filter.

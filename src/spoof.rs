@@ -237,9 +237,12 @@ fn softmax(logits: [f64; 2]) -> [f64; 2] {
 /// and smaller where the image ends sooner, so that nothing is ever padded.
 fn crop(width: u32, height: u32, face: &Face, kind: CropKind, scale: f64) -> Rect {
     let (image_width, image_height) = (f64::from(width), f64::from(height));
-    let [x, y, width, height] = face.bbox.map(f64::from);
-    let (left, width) = clip(x, width, image_width);
-    let (top, height) = clip(y, height, image_height);
+    let Rect {
+        x: left,
+        y: top,
+        width,
+        height,
+    } = Rect::inside(face.bbox, width, height);
     let (crop_width, crop_height) = match kind {
         CropKind::Square => {
             let side = (scale * width.max(height))
@@ -261,13 +264,6 @@ fn crop(width: u32, height: u32, face: &Face, kind: CropKind, scale: f64) -> Rec
         width: crop_width,
         height: crop_height,
     }
-}
-
-/// Start and length of the part of a span that lies inside 0..side, at least one pixel of it.
-fn clip(start: f64, length: f64, side: f64) -> (f64, f64) {
-    let first = start.clamp(0.0, side - 1.0);
-    let end = (start + length).clamp(first + 1.0, side);
-    (first, end - first)
 }
 
 #[cfg(test)]

@@ -275,12 +275,11 @@ impl<'a> Tensor<'a> {
             FLOAT if self.floats.is_empty() => words(self.raw)?.map(f32::from_le_bytes).collect(),
             FLOAT => self.floats.clone(),
             FLOAT16 => {
-                let bits: Vec<u16> = if self.integers.is_empty() {
-                    words(self.raw)?.map(u16::from_le_bytes).collect()
+                if self.integers.is_empty() {
+                    widened(words(self.raw)?.map(u16::from_le_bytes))
                 } else {
-                    self.integers.iter().map(|bits| *bits as u16).collect()
-                };
-                bits.reinterpret_cast::<half::f16>().to_f32_vec()
+                    widened(self.integers.iter().map(|bits| *bits as u16))
+                }
             }
             kind => return Err(self.fault(&format!("is of type {kind} instead of a float"))),
         };
@@ -374,7 +373,22 @@ fn is_finite(tensor: &[u8]) -> Result<bool, String> {
 }
 
 /// Little-endian numbers of `N` bytes.
-fn words<const N: usize>(bytes: &[u8]) -> Result<impl Iterator<Item = [u8; N]>, String> {
+/// Numbers of 16 bits as 32, a part at a time: another copy of all would take longer than the work.
+fn widened(mut bits: impl ExactSizeIterator<Item = u16>) -> Vec<f32> {
+    const PART: usize = 1024;
+    let mut values = vec![0.0; bits.len()];
+    for part in values.chunks_mut(PART) {
+        let mut narrow = [0; PART];
+        let narrow = &mut narrow[..part.len()];
+        narrow.fill_with(|| bits.next().unwrap_or_default());
+        narrow
+            .reinterpret_cast::<half::f16>()
+            .convert_to_f32_slice(part);
+    }
+    values
+}
+
+fn words<const N: usize>(bytes: &[u8]) -> Result<impl ExactSizeIterator<Item = [u8; N]>, String> {
     let (words, rest) = bytes.as_chunks::<N>();
     if !rest.is_empty() {
         return Err("a tensor ends in the middle of a number".into());

@@ -124,21 +124,18 @@ impl Winograd {
         let per_block = kind.matrices() * per_matrix;
         let mut weights = vec![0.0; p.out_channels.div_ceil(BLOCK) * per_block];
         for (block, packed) in weights.chunks_exact_mut(per_block).enumerate() {
+            let outputs = block * BLOCK..p.out_channels.min((block + 1) * BLOCK);
+            let mut kernels = [[0.0; BLOCK]; KERNEL * KERNEL];
             for input in 0..p.in_channels {
-                let kernels = std::array::from_fn(|tap| {
-                    std::array::from_fn(|lane| {
-                        let output = block * BLOCK + lane;
-                        let at = (output * p.in_channels + input) * KERNEL * KERNEL + tap;
-                        if output < p.out_channels {
-                            f64::from(plain[at])
-                        } else {
-                            0.0
-                        }
-                    })
-                });
+                for (lane, output) in outputs.clone().enumerate() {
+                    let from = (output * p.in_channels + input) * KERNEL * KERNEL;
+                    for (tap, weight) in kernels.iter_mut().zip(&plain[from..]) {
+                        tap[lane] = f64::from(*weight);
+                    }
+                }
                 kernels_at_points(kind, &kernels, |matrix, lanes| {
                     let at = matrix * per_matrix + input * BLOCK;
-                    packed[at..at + BLOCK].copy_from_slice(&lanes);
+                    packed[at..at + BLOCK].copy_from_slice(lanes);
                 });
             }
         }
@@ -391,59 +388,61 @@ impl Grid {
 type Lanes = [f64; BLOCK];
 
 /// Hands out 16 kernels, given by taps, at every point where they differ.
-#[expect(
-    clippy::needless_range_loop,
-    reason = "columns of an array of rows are not iterated over"
-)]
 fn kernels_at_points(
     kind: Kind,
     taps: &[Lanes; KERNEL * KERNEL],
-    mut take: impl FnMut(usize, [f32; BLOCK]),
+    mut take: impl FnMut(usize, &[f32; BLOCK]),
 ) {
     let distinct = kind.distinct();
-    let rows: [[Lanes; MOST_DISTINCT]; KERNEL] =
-        std::array::from_fn(|y| at_points(kind, std::array::from_fn(|x| taps[y * KERNEL + x])));
+    let mut rows = [[[0.0; BLOCK]; MOST_DISTINCT]; KERNEL];
+    for (row, taps) in rows.iter_mut().zip(taps.as_chunks::<KERNEL>().0) {
+        at_points(kind, taps.each_ref(), row);
+    }
+    let mut column = [[0.0; BLOCK]; MOST_DISTINCT];
     for x in 0..distinct {
-        let column = at_points(kind, std::array::from_fn(|y| rows[y][x]));
+        at_points(kind, rows.each_ref().map(|row| &row[x]), &mut column);
         for (y, lanes) in column.iter().take(distinct).enumerate() {
-            take(y * distinct + x, lanes.map(|value| value as f32));
+            take(y * distinct + x, &lanes.map(|value| value as f32));
         }
     }
 }
 
-/// Polynomials with these coefficients at the points, divided by what belongs to each.
-fn at_points(kind: Kind, taps: [Lanes; KERNEL]) -> [Lanes; MOST_DISTINCT] {
-    let at = |point: f64, divisor: f64| {
-        std::array::from_fn(|lane| {
-            let [a, b, c] = [taps[0][lane], taps[1][lane], taps[2][lane]];
-            (a + point * (b + point * c)) / divisor
-        })
-    };
+/// Polynomials with the taps as coefficients at the points, divided by what belongs to each.
+///
+/// At a point and its negative the even part of a polynomial is the same, and the odd part is
+/// its negative.
+fn at_points(kind: Kind, taps: [&Lanes; KERNEL], to: &mut [Lanes; MOST_DISTINCT]) {
     let [a, b, a2, b2] = [A, B, A2, B2].map(f64::from);
-    let (of_a, of_b) = (2.0 * a * (a2 - b2), 2.0 * b * (b2 - a2));
-    let last = taps[2];
+    let (of_a, of_b) = (1.0 / (2.0 * (a2 - b2)), 1.0 / (2.0 * (b2 - a2)));
+    let pair = |even: f64, odd: f64| (even + odd, even - odd);
     match kind {
-        Kind::Small => [at(0.0, 1.0), at(1.0, 2.0), at(-1.0, 2.0), last, last, last],
-        Kind::Large => [
-            at(0.0, a2 * b2),
-            at(a, a * of_a),
-            at(-a, a * of_a),
-            at(b, b * of_b),
-            at(-b, b * of_b),
-            last,
-        ],
-        Kind::Strided => {
-            let even = |point: f64, divisor: f64| {
-                std::array::from_fn(|lane| (taps[0][lane] + point * taps[2][lane]) / divisor)
-            };
-            [
-                even(a, of_a),
-                even(-a, -of_a),
-                even(b, of_b),
-                even(-b, -of_b),
-                last,
-                taps[1],
-            ]
+        Kind::Small => each_lane(taps, to, |[first, middle, last]| {
+            let (at_1, at_minus_1) = pair(0.5 * (first + last), 0.5 * middle);
+            [first, at_1, at_minus_1, last, last, last]
+        }),
+        Kind::Large => each_lane(taps, to, |[first, middle, last]| {
+            let at_0 = 1.0 / (a2 * b2) * first;
+            let (at_a, at_minus_a) = pair(of_a * last + of_a / a2 * first, of_a / a * middle);
+            let (at_b, at_minus_b) = pair(of_b * last + of_b / b2 * first, of_b / b * middle);
+            [at_0, at_a, at_minus_a, at_b, at_minus_b, last]
+        }),
+        Kind::Strided => each_lane(taps, to, |[first, middle, last]| {
+            let (at_a, at_minus_a) = pair(of_a * last, of_a / a * first);
+            let (at_b, at_minus_b) = pair(of_b * last, of_b / b * first);
+            [at_a, at_minus_a, at_b, at_minus_b, last, middle]
+        }),
+    }
+}
+
+fn each_lane(
+    [first, middle, last]: [&Lanes; KERNEL],
+    to: &mut [Lanes; MOST_DISTINCT],
+    of: impl Fn([f64; KERNEL]) -> [f64; MOST_DISTINCT],
+) {
+    for lane in 0..BLOCK {
+        let values = of([first[lane], middle[lane], last[lane]]);
+        for (to, value) in to.iter_mut().zip(values) {
+            to[lane] = value;
         }
     }
 }

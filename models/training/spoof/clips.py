@@ -33,6 +33,10 @@ BONA_FIDE_SHARE = {
     "selfies": 11, "speakers": 10, "web-groups": 6, "ages": 4, "beards": 4,
 }  # fmt: skip
 ATTACK_SHARE = {"nuaa": 5, "office-phones": 13, "phone-recapture": 10, "webcam-replay": 6, "simulated": 66}
+# Photographs that nobody labelled for liveness, many of masked faces: what the teachers answer is learned from them and
+# nothing else. "street" and "mixed-crops" stay out, so that they tell how well the teachers are imitated elsewhere.
+UNLABELLED = ("news", "stock", "web-mixed")
+UNLABELLED_SHARE = 0.2  # of all samples
 # How far the label, not the teachers, decides the target.
 LABEL_TRUST = {"camera": 0.65, "crop": 0.8, "web": 0.6, "simulated": 0.85}
 # Sources that differ from that: these classes differ in exposure and sharpness too, which the labels would teach.
@@ -44,12 +48,20 @@ def is_usable(record: dataset.Record) -> bool:
     return record.largest is not None and record.largest.score >= 0.65 and record.largest.size >= 32
 
 
+def taught_faces(record: dataset.Record) -> list[dataset.Face]:
+    """The faces of an image that training shows: every clear one where no label of the image is at stake."""
+    if record.source in UNLABELLED:
+        return [face for face in record.faces if face.score >= 0.8 and face.size >= 40]
+    labelled = record.kind == "liveness" or record.source in BONA_FIDE_WEB
+    return [record.largest] if labelled and is_usable(record) else []
+
+
 @dataclass(frozen=True)
 class Source:
     """Clips of one source and class, the share of samples it gets, and how its label is used."""
 
     name: str
-    live: bool
+    live: bool | None  # None where nobody says
     species: tuple[int, ...]
     trust: float
     clips: tuple[tuple[np.ndarray, np.ndarray], ...]  # image, box
@@ -109,6 +121,21 @@ def simulated_source(folder: str | Path) -> Source:
     return Source("simulated", False, species, trust, tuple(clips), share, origins)
 
 
+def unlabelled_sources(root: str | Path) -> list[Source]:
+    """Every clear face of the training split's images without a label of liveness; only teachers can teach with them."""
+    sources = []
+    for name in UNLABELLED:
+        clips = []
+        for record in dataset.load(root, source=name, split="train"):
+            if faces := taught_faces(record):
+                image = dataset.read_image(Path(root) / record.path)
+                clips += [wide_clip(image, face.box) for face in faces]
+        if clips:
+            unknown = (UNKNOWN,) * len(clips)
+            sources.append(Source(name, None, unknown, 0.0, tuple(clips), len(clips) ** 0.5, (name,) * len(clips)))
+    return sources
+
+
 @dataclass
 class Clip:
     """One photographed face: what the networks see of it, cut several times, and what is known."""
@@ -116,7 +143,7 @@ class Clip:
     crops: dict[str, np.ndarray]  # uint8 RGB CUTS x SIZE x SIZE, one per network
     shown: list[np.ndarray]  # what each teacher sees, uint8 RGB; empty where none is asked
     trust: float  # how far the label, not the teachers, decides the target
-    live: bool
+    live: bool | None  # None where nobody says
     species: int
     origin: str
 
@@ -128,17 +155,19 @@ class Stream:
         self._rng = np.random.default_rng(seed)
         self._sources, self._camera = sources, Camera(self._rng)
         self._for_teachers = for_teachers
-        self._odds = []
-        for live in (False, True):
-            shares = np.float64([s.share if s.live == live else 0 for s in sources])
-            self._odds.append(shares / shares.sum())
+        self._odds = {}
+        for live in {s.live for s in sources}:
+            shares = np.float64([s.share if s.live is live else 0 for s in sources])
+            self._odds[live] = shares / shares.sum()
 
     def __iter__(self) -> Iterator[Clip]:
         while True:
             yield self._clip()
 
     def _clip(self) -> Clip:
-        live = int(self._rng.integers(2))
+        live = bool(self._rng.integers(2))
+        if None in self._odds and self._rng.random() < UNLABELLED_SHARE:
+            live = None
         source = self._sources[int(self._rng.choice(len(self._sources), p=self._odds[live]))]
         pick = int(self._rng.integers(len(source.clips)))
         image, box = self._distance(*self._truncate(*source.clips[pick]))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import torch
 from torch import nn
+from torch.utils.hooks import RemovableHandle
 
 
 # How far the live logit follows what the teachers would answer. More of it helps on sources that were
 # left out and costs on those that were not (MODEL_CARD.md has the figures for 0, 0.5, 1, 2 and 4).
 IMITATION_SHARE = 0.5
+# Of the mean square of the features, added where the teachers' answers are fitted: features are correlated.
+RIDGE = 1e-3
 
 
 def _conv(inputs: int, outputs: int, stride: int = 1) -> list[nn.Module]:
@@ -57,6 +60,57 @@ class LivenessNet(nn.Module):
 
         Both are linear in the same features, so this changes the weights of the head and nothing else.
         """
-        self.head.weight[0] += IMITATION_SHARE * self.imitation.weight.mean(0)
-        self.head.bias[0] += IMITATION_SHARE * self.imitation.bias.mean(0)
+        return self._folded(IMITATION_SHARE)
+
+    def _folded(self, share: float) -> LivenessNet:
+        self.head.weight[0] += share * self.imitation.weight.mean(0)
+        self.head.bias[0] += share * self.imitation.bias.mean(0)
         return self
+
+    @torch.no_grad()
+    def unfold(self, exported: dict[str, torch.Tensor], x: torch.Tensor, taught: torch.Tensor) -> LivenessNet:
+        """Takes exported weights up again, to be trained further; in evaluation mode the answers stay what they were.
+
+        ``exported`` has no batch normalisations and no imitation. The former come back with the means and deviations
+        that the inputs ``x`` show, the latter as the ridge regression of the teachers' answers ``taught``, n x 3, NaN
+        where unknown; its folded share goes out of the live logit again.
+        """
+        state, layers = self.state_dict(), {name for name, module in self.named_modules() if isinstance(module, nn.Conv2d)}
+        if {name.removesuffix(".weight") for name in exported if name.endswith(".weight")} != layers | {"head"}:
+            raise ValueError("the exported network has other layers than the one to be trained")
+        self.load_state_dict(state | {name: value for name, value in exported.items() if name in state})
+        hooks = []
+        for name, module in self.named_modules():
+            if isinstance(module, nn.BatchNorm2d):
+                parent, _, index = name.rpartition(".")
+                hooks.append(_transparent(module, exported[f"{parent}.{int(index) - 1}.bias"]))
+        features = self.eval().embed(x)
+        for hook in hooks:
+            hook.remove()
+        weights = _ridge(torch.cat([features, torch.ones(len(features), 1)], 1), taught)
+        self.imitation.weight.copy_(weights[:-1].T)
+        self.imitation.bias.copy_(weights[-1])
+        return self._folded(-IMITATION_SHARE)
+
+
+def _transparent(norm: nn.BatchNorm2d, bias: torch.Tensor) -> RemovableHandle:
+    """Lets a normalisation, as soon as it sees an input, take its statistics and add ``bias`` and nothing else."""
+
+    def take(module: nn.BatchNorm2d, inputs: tuple[torch.Tensor]) -> None:
+        variance, mean = torch.var_mean(inputs[0], (0, 2, 3), correction=0)
+        module.running_mean.copy_(mean)
+        module.running_var.copy_(variance)
+        module.weight.copy_((variance + module.eps).sqrt())
+        module.bias.copy_(bias + mean)
+
+    return norm.register_forward_pre_hook(take)
+
+
+def _ridge(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """Regression of y on x over the rows without NaN, and zeros where there are none."""
+    known = ~y.isnan().any(1)
+    if not known.any():
+        return torch.zeros(x.shape[1], y.shape[1])
+    x, y = x[known].double(), y[known].double()
+    gram = x.T @ x
+    return torch.linalg.solve(gram + RIDGE * gram.diagonal().mean() * torch.eye(len(gram)), x.T @ y).float()

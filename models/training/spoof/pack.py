@@ -1,8 +1,8 @@
 """A small copy of what training reads, to take to another machine: ``python -m training.spoof.pack``.
 
-Keeps the images of the train split that ``clips.real_sources`` and ``training.spoof.render`` use, cut
-to the surroundings that they look at, no face larger than it is ever shown, as WebP; and a labels.csv
-with the boxes moved accordingly. About a third of the size of the original files.
+Keeps the images of the train split that ``clips.real_sources``, ``clips.unlabelled_sources`` and
+``training.spoof.render`` use, cut to the surroundings that they look at, a face each and none larger than it is ever
+shown, as WebP; and a labels.csv with the boxes moved accordingly. About a third of the size of the original files.
 """
 
 from __future__ import annotations
@@ -10,22 +10,22 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from .. import dataset
-from .clips import BONA_FIDE_WEB, is_usable, wide_clip
+from .clips import UNLABELLED, taught_faces, wide_clip
 
 COLUMNS = (
     "path", "kind", "source", "label", "group", "split", "framing", "width", "height", "n_faces", "faces", "boxes", "ref_live",
 )  # fmt: skip
 
 
-def _reduced(image: np.ndarray, record: dataset.Record, side: float) -> tuple[np.ndarray, list[dict]]:
+def _reduced(image: np.ndarray, face: dataset.Face, side: float) -> tuple[np.ndarray, list[dict]]:
     """The clip around the face, which is at most ``side`` px high, and the face in it."""
-    face = record.largest
     clip, box = wide_clip(image, face.box)
     points = face.points + (box[:2] - face.box[:2])
     factor = min(1.0, side / face.size)
@@ -38,10 +38,13 @@ def _reduced(image: np.ndarray, record: dataset.Record, side: float) -> tuple[np
     return clip, [found | {"points": [round(float(v), 1) for v in points.flatten()]}]
 
 
-def _wanted(record: dataset.Record) -> bool:
-    if record.kind == "none":
-        return record.n_faces == 0 and record.source != "hair"
-    return is_usable(record) and (record.kind == "liveness" or record.source in BONA_FIDE_WEB)
+def _pictures(root: Path, record: dataset.Record, side: float) -> Iterator[tuple[np.ndarray, list[dict]]]:
+    """What is kept of an image: itself where it is a background, else a clip of each face that training shows."""
+    if record.kind == "none" and record.n_faces == 0 and record.source != "hair":
+        yield dataset.read_image(root / record.path), []
+    elif faces := taught_faces(record):
+        image = dataset.read_image(root / record.path)
+        yield from (_reduced(image, face, side) for face in faces)
 
 
 def main() -> None:
@@ -50,16 +53,16 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     parser.add_argument("--side", type=float, default=180, help="largest height of a face, in pixels")
     parser.add_argument("--quality", type=int, default=90, help="of WebP")
+    parser.add_argument("--unlabelled", action="store_true", help="faces that only teachers can say something about too")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     total = 0
     with open(args.out / "labels.csv", "w", newline="", encoding="utf-8") as handle:
         rows = csv.DictWriter(handle, COLUMNS)
         rows.writeheader()
-        for number, record in enumerate(r for r in dataset.load(args.data, split="train") if _wanted(r)):
-            image, faces = dataset.read_image(args.data / record.path), []
-            if record.kind != "none":
-                image, faces = _reduced(image, record, args.side)
+        records = [r for r in dataset.load(args.data, split="train") if args.unlabelled or r.source not in UNLABELLED]
+        pictures = ((record, *kept) for record in records for kept in _pictures(args.data, record, args.side))
+        for number, (record, image, faces) in enumerate(pictures):
             _, file = cv2.imencode(".webp", image[..., ::-1], [cv2.IMWRITE_WEBP_QUALITY, args.quality])
             path = f"{number}.webp"
             (args.out / path).write_bytes(file)

@@ -17,13 +17,15 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import onnx
 import torch
+from onnx import numpy_helper
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from ..export import read_manifest
-from .clips import CROPS, CUTS, Clip, Source, Stream, real_sources, simulated_source
+from .clips import CROPS, CUTS, UNKNOWN, Clip, Source, Stream, real_sources, simulated_source, unlabelled_sources
 from .evaluate import ValidationSet, summary_line
 from .network import LivenessNet
 from .teachers import combine, standardise, teachers_on
@@ -31,6 +33,7 @@ from .teachers import combine, standardise, teachers_on
 RUNS = Path(__file__).resolve().parents[1] / "runs" / "spoof"
 SPECIES_WEIGHT, IMITATION_WEIGHT = 0.2, 1.0
 EMA_DECAY = 0.9985
+START_BATCHES = 20  # enough samples for the means of layers when training goes on from exported networks
 WARM_UP = 200
 
 Batch = dict[str, torch.Tensor]
@@ -42,14 +45,41 @@ def collate(clips: list[Clip], names: tuple[str, ...]) -> Batch:
     for number in range(len(clips[0].shown)):
         batch[f"shown{number}"] = torch.from_numpy(np.stack([c.shown[number] for c in clips]))
     batch["trust"] = torch.tensor([c.trust for c in clips])
-    batch["live"] = torch.tensor([float(c.live) for c in clips])
+    batch["live"] = torch.tensor([torch.nan if c.live is None else float(c.live) for c in clips])
     batch["species"] = torch.tensor([c.species for c in clips])
-    batch["origin"] = torch.tensor([names.index(c.origin) for c in clips])
+    batch["origin"] = torch.tensor([[names.index(c.origin)] for c in clips])
     return batch
 
 
+def blended(batch: Batch, share: float, generator: torch.Generator) -> Batch:
+    """The batch and ``share`` times as many blends of two of its clips.
+
+    Between two faces lies much that no clip shows; what the teachers answer there tells more of how they decide
+    (Beyer et al., "Knowledge distillation: a good teacher is patient and consistent", CVPR 2022). No label holds there.
+    """
+    clips = len(batch["live"])
+    first, second = (torch.randperm(clips, generator=generator)[: round(share * clips)] for _ in range(2))
+    weight = torch.rand(len(first), generator=generator)
+
+    def mixed(values: torch.Tensor) -> torch.Tensor:
+        per = len(values) // clips
+        grouped = values.unflatten(0, (clips, per))
+        a, b = grouped[first].float(), grouped[second].float()
+        mix = torch.lerp(b, a, weight.view(-1, *[1] * (a.dim() - 1)))
+        return mix.round().to(values.dtype).flatten(0, 1)
+
+    out = {key: torch.cat([v, mixed(v)]) for key, v in batch.items() if v.dtype == torch.uint8}
+    out["live"] = torch.cat([batch["live"], torch.full((len(first),), torch.nan)])
+    out["trust"] = torch.cat([batch["trust"], torch.zeros(len(first))])
+    out["species"] = torch.cat([batch["species"], torch.full((len(first),), UNKNOWN)])
+    # Both, as a pair of networks that a source is left out of must not see half of its faces either.
+    both = [batch["origin"].expand(-1, 2), torch.cat([batch["origin"][first], batch["origin"][second]], 1)]
+    out["origin"] = torch.cat(both)
+    return out
+
+
 def taught_samples(batch: Batch, teachers, device: str) -> Batch:
-    """Samples on the device, CUTS of each clip, with their targets: label and teachers mixed."""
+    """Samples on the device, CUTS of each clip, with their targets: label and teachers mixed, NaN without a label."""
     origin = batch.pop("origin")  # stays in main memory: what to leave out is decided there, without waiting for the device
     batch = {name: value.to(device, non_blocking=True) for name, value in batch.items()}
     shown = [batch.pop(name) for name in sorted(batch) if name.startswith("shown")]
@@ -104,8 +134,10 @@ class ShufflePool:
 
 
 def loss_of(logits: torch.Tensor, target: torch.Tensor, live: torch.Tensor, species: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy to the (soft) target, and to the species where it is an attack of a known one."""
-    loss = F.binary_cross_entropy_with_logits(logits[:, 0], target)
+    """Cross-entropy to the (soft) target where it is not NaN, and to the species where it is an attack of a known one."""
+    told = ~target.isnan()
+    each = F.binary_cross_entropy_with_logits(logits[:, 0], target.nan_to_num(), reduction="none")
+    loss = (each * told).sum() / told.sum().clamp(min=1)
     known = ((species >= 0) & (live == 0)).float()
     each = F.cross_entropy(logits[:, 1:], species.clamp(min=0), reduction="none")
     return loss + SPECIES_WEIGHT * (each * known).sum() / known.sum().clamp(min=1)
@@ -128,6 +160,23 @@ class Plan:
     bfloat16: bool = False
     blocks: tuple[int, int, int] = (1, 1, 1)
     left_out: int | None = None  # number of the source whose samples it never sees
+
+
+def started_from(models: Path, nets: nn.ModuleDict, samples: Batch) -> None:
+    """Gives the networks the weights of a models folder, prepared for training by samples of what they will see."""
+    for name, net in nets.items():
+        net.unfold(initial_weights(models / f"liveness_{name}.onnx"), as_input(samples[name]), samples["taught"])
+
+
+def initial_weights(path: Path) -> dict[str, torch.Tensor]:
+    """The weights that ``export`` wrote, by their names in the network."""
+    tensors = onnx.load(str(path)).graph.initializer
+    return {t.name.removesuffix(".half"): torch.from_numpy(numpy_helper.to_array(t).astype(np.float32)) for t in tensors}
+
+
+def as_input(images: torch.Tensor) -> torch.Tensor:
+    """uint8 RGB n x h x w x 3 to what a network takes."""
+    return images.permute(0, 3, 1, 2).to(memory_format=torch.channels_last).float() / 127.5 - 1
 
 
 def new_pair(blocks: tuple[int, int, int]) -> nn.ModuleDict:
@@ -173,7 +222,7 @@ class Trainer:
     def _permitted(self, batch: Batch) -> Batch:
         if self.plan.left_out is None:
             return batch
-        keep = (batch["origin"] != self.plan.left_out).nonzero().flatten()
+        keep = (batch["origin"] != self.plan.left_out).all(1).nonzero().flatten()
         return {name: value[keep.to(value.device)] for name, value in batch.items()}
 
     def train_batch(self, batch: Batch, progress: float) -> dict[str, torch.Tensor]:
@@ -184,9 +233,8 @@ class Trainer:
             group["lr"] = self._rate(progress)
         self.optimizer.zero_grad(set_to_none=True)
         for name, net in self.nets.items():
-            x = batch[name].permute(0, 3, 1, 2).to(memory_format=torch.channels_last).float() / 127.5 - 1
             with torch.autocast(self.plan.device, torch.bfloat16, enabled=self.plan.bfloat16):
-                features = net.embed(x)
+                features = net.embed(as_input(batch[name]))
             features = features.float()
             loss = loss_of(net.head(features), batch["target"], batch["live"], batch["species"])
             loss = loss + IMITATION_WEIGHT * imitation_loss(net.imitation(features), batch["taught"])
@@ -244,6 +292,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--data", required=True, help="folder with labels.csv")
     parser.add_argument("--teachers", help="folder with the teachers; without it labels alone decide")
     parser.add_argument("--recapture", help="folder that training.spoof.render wrote")
+    parser.add_argument("--start", type=Path, help="models folder whose networks are trained further")
+    parser.add_argument("--unlabelled", action="store_true", help="show faces that only teachers can say something about too")
+    parser.add_argument("--blends", type=float, default=0.0, help="blends of two clips for each clip, taught by teachers")
     parser.add_argument("--out", type=Path, default=RUNS, help="folder for the checkpoints, one folder a pair")
     parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--minutes", type=float, default=float("inf"), help="end sooner, rate lowered in time")
@@ -261,7 +312,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--report", type=int, default=50, help="steps between progress lines")
     parser.add_argument("--save", type=int, default=750, help="steps between checkpoints")
     parser.add_argument("--no-validation", action="store_true", help="DATA has no val split")
-    return parser.parse_args()
+    args = parser.parse_args()
+    if (args.unlabelled or args.blends) and not args.teachers:
+        parser.error("--unlabelled and --blends need --teachers: nothing else says what to learn from them")
+    if args.start and args.leave_out:
+        parser.error("--start and --leave-out exclude each other: networks that saw a source cannot be judged on it")
+    return args
 
 
 def trainers_of(args: argparse.Namespace, names: tuple[str, ...]) -> dict[str, Trainer]:
@@ -281,11 +337,12 @@ def trainers_of(args: argparse.Namespace, names: tuple[str, ...]) -> dict[str, T
 
 def main() -> None:
     args = _arguments()
-    sources = real_sources(args.data)
+    sources = real_sources(args.data) + (unlabelled_sources(args.data) if args.unlabelled else [])
     if args.recapture:
         sources.append(simulated_source(args.recapture))
     for source in sources:
-        print(f"{source.name:16} {'bona fide' if source.live else 'attack':9} {len(source.clips):6} clips", flush=True)
+        kind = "unlabelled" if source.live is None else "bona fide" if source.live else "attack"
+        print(f"{source.name:16} {kind:10} {len(source.clips):6} clips", flush=True)
     names = tuple(sorted({origin for source in sources for origin in source.origins}))
     trainers = trainers_of(args, names)
     first = next(iter(trainers.values()))
@@ -297,8 +354,12 @@ def main() -> None:
         stream, args.clips, collate_fn=lambda clips: collate(clips, names), num_workers=args.workers,
         prefetch_factor=4 if args.workers else None, pin_memory=args.device == "cuda",
     )  # fmt: skip
+    chance = torch.Generator().manual_seed(args.seed + first.step)
+    taught = (taught_samples(blended(fresh, args.blends, chance), teachers, args.device) for fresh in loader)
+    if args.start and not first.step:
+        begin(trainers, args.start, taught)
     pool, started, begun = ShufflePool(args.pool, args.seed, args.uses), time.time(), first.step
-    for batch in (old for fresh in loader for old in pool.exchange(taught_samples(fresh, teachers, args.device))):
+    for batch in (old for fresh in taught for old in pool.exchange(fresh)):
         progress = max(first.step / args.steps, (time.time() - started) / (args.minutes * 60))
         for number, (name, trainer) in enumerate(trainers.items()):
             if not name.startswith("without-") or (first.step + number) % args.sparing == 0:
@@ -310,6 +371,15 @@ def main() -> None:
             save_all(trainers, args.out, validation)
         if done:
             break
+
+
+def begin(trainers: dict[str, Trainer], models: Path, batches: Iterator[Batch]) -> None:
+    """Starts every pair from the networks of a models folder."""
+    some = [next(batches) for _ in range(START_BATCHES)]
+    samples = {key: torch.cat([batch[key] for batch in some]) for key in some[0]}
+    for trainer in trainers.values():
+        started_from(models, trainer.nets, samples)
+        trainer.average.load_state_dict(trainer.nets.state_dict())
 
 
 def report(trainers: dict[str, Trainer], progress: float, pace: float) -> None:

@@ -1,16 +1,21 @@
 """The liveness networks' training, on generated pictures only."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
 
+from training.export import export_spoof
 from training.geometry import crop_rect, cut
 from training.spoof import metrics, recapture
 from training.spoof.camera import Camera
 from training.spoof.clips import CROPS, SIZE, Source, Stream
 from training.spoof.fuse import fit
 from training.spoof.network import IMITATION_SHARE, LivenessNet
-from training.spoof.train import Plan, ShufflePool, Trainer, collate, imitation_loss, load_average, taught_samples
+from training.spoof.train import (
+    Plan, ShufflePool, Trainer, blended, collate, imitation_loss, initial_weights, load_average, loss_of, taught_samples,
+)  # fmt: skip
 
 
 def picture(seed: int, height: int = 240, width: int = 200) -> np.ndarray:
@@ -31,7 +36,8 @@ def sources() -> list[Source]:
 
 
 def gathered(clips):
-    return taught_samples(collate(clips, ("a", "b")), None, "cpu")
+    batch = blended(collate(clips, ("a", "b")), 0.0, torch.Generator())
+    return taught_samples(batch, None, "cpu")
 
 
 def batches(count: int, seed: int = 3):
@@ -118,8 +124,64 @@ def test_a_source_that_is_left_out_teaches_nothing():
     trainer, batch = Trainer(Plan(left_out=0, blocks=(1, 1, 1))), batches(1, seed=5)[0]
     permitted = trainer._permitted(batch)
     # Attacks of the other source that show a person of this one are left out with it.
-    assert set(permitted["origin"].tolist()) == {1} and set(permitted["live"].tolist()) == {0.0}
-    assert len(permitted["tight"]) == len(permitted["target"]) == int((batch["origin"] == 1).sum()) > 0
+    assert set(permitted["origin"].flatten().tolist()) == {1} and set(permitted["live"].tolist()) == {0.0}
+    assert len(permitted["tight"]) == len(permitted["target"]) == int((batch["origin"][:, 0] == 1).sum()) > 0
+
+
+def test_a_blend_lies_between_two_clips_and_has_no_label():
+    stream = iter(Stream(sources(), True, 4))
+    batch = collate([next(stream) for _ in range(6)], ("a", "b"))
+    more = blended(batch, 0.5, torch.Generator().manual_seed(1))
+    assert len(more["tight"]) == 18 and len(more["shown0"]) == len(more["live"]) == 9
+    assert torch.equal(more["tight"][:12], batch["tight"]) and torch.equal(more["live"][:6], batch["live"])
+    assert more["live"][6:].isnan().all() and set(more["trust"][6:].tolist()) == {0.0}
+    first, second = (torch.randperm(6, generator=g)[:3] for g in [torch.Generator().manual_seed(1)] * 2)
+    for made, one, other in zip(more["shown0"][6:].float(), batch["shown0"][first], batch["shown0"][second]):
+        low, high = torch.minimum(one, other).float(), torch.maximum(one, other).float()
+        assert ((made >= low) & (made <= high)).all()
+    assert torch.equal(more["origin"][6:], torch.cat([batch["origin"][first], batch["origin"][second]], 1))
+
+
+def test_a_pair_sees_no_blend_with_the_source_that_is_left_out():
+    trainer = Trainer(Plan(left_out=0, blocks=(1, 1, 1)))
+    origin = torch.tensor([[0, 0], [1, 1], [1, 0], [0, 1]])
+    assert trainer._permitted({"origin": origin})["origin"].tolist() == [[1, 1]]
+
+
+def test_what_has_no_label_teaches_the_imitation_alone():
+    logits = torch.zeros(2, 3, requires_grad=True)
+    live, species = torch.tensor([1.0, torch.nan]), torch.tensor([-1, -1])
+    loss_of(logits, torch.tensor([0.9, torch.nan]), live, species).backward()
+    assert logits.grad[0, 0] != 0 and torch.equal(logits.grad[1], torch.zeros(3))
+    assert loss_of(logits, torch.full((2,), torch.nan), torch.full((2,), torch.nan), species).item() == 0
+
+
+def test_unlabelled_clips_get_their_share():
+    clips = tuple((picture(i), BOX) for i in range(2))
+    stream = iter(Stream([*sources(), Source("c", None, (-1,) * 2, 0.0, clips, 1.0, ("c",) * 2)], False, 4))
+    drawn = [next(stream).live for _ in range(200)]
+    assert 0.1 < drawn.count(None) / 200 < 0.3 and 60 < drawn.count(True) < 100
+
+
+def test_exported_networks_are_trained_further_from_the_same_answers(tmp_path):
+    torch.manual_seed(1)
+    net, x = LivenessNet((1, 1, 1)), torch.randn(40, 3, 128, 128)
+    with torch.no_grad():
+        for _ in range(10):
+            net.train()(x)
+        taught = net.eval().imitation(net.embed(x))
+        answers = copy.deepcopy(net).fold_imitation()(x)
+    export_spoof(copy.deepcopy(net).fold_imitation(), tmp_path / "net.onnx")
+    again = LivenessNet((1, 1, 1)).unfold(initial_weights(tmp_path / "net.onnx"), x, taught)
+    with torch.no_grad():
+        assert torch.allclose(again.fold_imitation()(x), answers, atol=0.01 * answers.std())
+        learning = again.train().features(x)
+        assert torch.allclose(learning, again.eval().features(x), atol=1e-3)
+    untaught = LivenessNet((1, 1, 1)).unfold(initial_weights(tmp_path / "net.onnx"), x, torch.full((40, 3), torch.nan))
+    with torch.no_grad():
+        assert torch.allclose(untaught(x), answers, atol=0.01 * answers.std())
+    with pytest.raises(ValueError, match="other layers"):
+        LivenessNet((2, 1, 1)).unfold(initial_weights(tmp_path / "net.onnx"), x, taught)
 
 
 def test_teachers_decide_where_the_label_is_not_trusted():

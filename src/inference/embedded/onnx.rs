@@ -276,15 +276,19 @@ impl<'a> Tensor<'a> {
             FLOAT => self.floats.clone(),
             FLOAT16 => {
                 if self.integers.is_empty() {
-                    widened(words(self.raw)?.map(u16::from_le_bytes))
+                    widened(split(self.raw)?, u16::from_le_bytes)
                 } else {
-                    widened(self.integers.iter().map(|bits| *bits as u16))
+                    widened(&self.integers, |bits| bits as u16)
                 }
             }
             kind => return Err(self.fault(&format!("is of type {kind} instead of a float"))),
         };
         self.expect_len(values.len())?;
-        if !values.iter().all(|value| value.is_finite()) {
+        // Without an early end, which would keep it from looking at several at once.
+        if !values
+            .iter()
+            .fold(true, |all, value| all & value.is_finite())
+        {
             return Err(self.fault("holds a number that is not finite"));
         }
         Ok(values)
@@ -372,26 +376,31 @@ fn is_finite(tensor: &[u8]) -> Result<bool, String> {
         })
 }
 
-/// Little-endian numbers of `N` bytes.
 /// Numbers of 16 bits as 32, a part at a time: another copy of all would take longer than the work.
-fn widened(mut bits: impl ExactSizeIterator<Item = u16>) -> Vec<f32> {
+fn widened<T: Copy>(narrow: &[T], bits: impl Fn(T) -> u16) -> Vec<f32> {
     const PART: usize = 1024;
-    let mut values = vec![0.0; bits.len()];
-    for part in values.chunks_mut(PART) {
-        let mut narrow = [0; PART];
-        let narrow = &mut narrow[..part.len()];
-        narrow.fill_with(|| bits.next().unwrap_or_default());
-        narrow
+    let (mut values, mut buffer) = (vec![0.0; narrow.len()], [0; PART]);
+    for (from, to) in narrow.chunks(PART).zip(values.chunks_mut(PART)) {
+        let buffer = &mut buffer[..from.len()];
+        for (to, from) in buffer.iter_mut().zip(from) {
+            *to = bits(*from);
+        }
+        buffer
             .reinterpret_cast::<half::f16>()
-            .convert_to_f32_slice(part);
+            .convert_to_f32_slice(to);
     }
     values
 }
 
-fn words<const N: usize>(bytes: &[u8]) -> Result<impl ExactSizeIterator<Item = [u8; N]>, String> {
+/// Little-endian numbers of `N` bytes.
+fn words<const N: usize>(bytes: &[u8]) -> Result<impl Iterator<Item = [u8; N]>, String> {
+    Ok(split(bytes)?.iter().copied())
+}
+
+fn split<const N: usize>(bytes: &[u8]) -> Result<&[[u8; N]], String> {
     let (words, rest) = bytes.as_chunks::<N>();
     if !rest.is_empty() {
         return Err("a tensor ends in the middle of a number".into());
     }
-    Ok(words.iter().copied())
+    Ok(words)
 }

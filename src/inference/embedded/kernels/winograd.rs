@@ -125,15 +125,15 @@ impl Winograd {
         let mut weights = vec![0.0; p.out_channels.div_ceil(BLOCK) * per_block];
         for (block, packed) in weights.chunks_exact_mut(per_block).enumerate() {
             let outputs = block * BLOCK..p.out_channels.min((block + 1) * BLOCK);
-            let mut kernels = [[0.0; BLOCK]; KERNEL * KERNEL];
+            let mut kernels = Kernels::default();
             for input in 0..p.in_channels {
                 for (lane, output) in outputs.clone().enumerate() {
                     let from = (output * p.in_channels + input) * KERNEL * KERNEL;
-                    for (tap, weight) in kernels.iter_mut().zip(&plain[from..]) {
+                    for (tap, weight) in kernels.taps.iter_mut().zip(&plain[from..]) {
                         tap[lane] = f64::from(*weight);
                     }
                 }
-                kernels_at_points(kind, &kernels, |matrix, lanes| {
+                kernels.at_points(kind, |matrix, lanes| {
                     let at = matrix * per_matrix + input * BLOCK;
                     packed[at..at + BLOCK].copy_from_slice(lanes);
                 });
@@ -387,22 +387,32 @@ impl Grid {
 /// 16 numbers of each tap, or at each point.
 type Lanes = [f64; BLOCK];
 
-/// Hands out 16 kernels, given by taps, at every point where they differ.
-fn kernels_at_points(
-    kind: Kind,
-    taps: &[Lanes; KERNEL * KERNEL],
-    mut take: impl FnMut(usize, &[f32; BLOCK]),
-) {
-    let distinct = kind.distinct();
-    let mut rows = [[[0.0; BLOCK]; MOST_DISTINCT]; KERNEL];
-    for (row, taps) in rows.iter_mut().zip(taps.as_chunks::<KERNEL>().0) {
-        at_points(kind, taps.each_ref(), row);
-    }
-    let mut column = [[0.0; BLOCK]; MOST_DISTINCT];
-    for x in 0..distinct {
-        at_points(kind, rows.each_ref().map(|row| &row[x]), &mut column);
-        for (y, lanes) in column.iter().take(distinct).enumerate() {
-            take(y * distinct + x, &lanes.map(|value| value as f32));
+/// 16 kernels on their way to the points: memory that is used again for the next ones.
+#[derive(Default)]
+struct Kernels {
+    taps: [Lanes; KERNEL * KERNEL],
+    /// Each row of taps at the points along it.
+    rows: [[Lanes; MOST_DISTINCT]; KERNEL],
+    /// One point along the rows, at the points along the column.
+    column: [Lanes; MOST_DISTINCT],
+}
+
+impl Kernels {
+    /// Hands out the kernels at every point where they differ.
+    fn at_points(&mut self, kind: Kind, mut take: impl FnMut(usize, &[f32; BLOCK])) {
+        let distinct = kind.distinct();
+        for (row, taps) in self.rows.iter_mut().zip(self.taps.as_chunks().0) {
+            at_points(kind, taps.each_ref(), row);
+        }
+        for x in 0..distinct {
+            at_points(
+                kind,
+                self.rows.each_ref().map(|row| &row[x]),
+                &mut self.column,
+            );
+            for (y, lanes) in self.column.iter().take(distinct).enumerate() {
+                take(y * distinct + x, &lanes.map(|value| value as f32));
+            }
         }
     }
 }

@@ -52,8 +52,7 @@ def taught_faces(record: dataset.Record) -> list[dataset.Face]:
     """The faces of an image that training shows: every clear one where no label of the image is at stake."""
     if record.source in UNLABELLED:
         return [face for face in record.faces if face.score >= 0.8 and face.size >= 40]
-    labelled = record.kind == "liveness" or record.source in BONA_FIDE_WEB
-    return [record.largest] if labelled and is_usable(record) else []
+    return [record.largest] if _label(record) is not None and is_usable(record) else []
 
 
 @dataclass(frozen=True)

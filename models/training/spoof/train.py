@@ -57,6 +57,8 @@ def blended(batch: Batch, share: float, generator: torch.Generator) -> Batch:
     Between two faces lies much that no clip shows; what the teachers answer there tells more of how they decide
     (Beyer et al., "Knowledge distillation: a good teacher is patient and consistent", CVPR 2022). No label holds there.
     """
+    if share == 0:
+        return batch  # a copy would not lie in pinned memory, from where it goes to a GPU without waiting
     clips = len(batch["live"])
     first, second = (torch.randperm(clips, generator=generator)[: round(share * clips)] for _ in range(2))
     weight = torch.rand(len(first), generator=generator)

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use crate::error::Error;
 
 /// The only version of the manifest that this library reads.
-const SCHEMA: u32 = 2;
+const SCHEMA: u32 = 3;
 /// Largest manifest and largest network that are read from a folder.
 const MAX_MANIFEST_BYTES: u64 = 1 << 20;
 const MAX_MODEL_BYTES: u64 = 256 << 20;
@@ -93,16 +93,29 @@ pub(crate) struct SpoofEntry {
 /// One look of the liveness networks at a face.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 pub(crate) struct Look {
-    /// It is taken where the fused logit so far, for live or for attack, is less than this, and counts fully
-    /// where that is less by 1. The first look is always taken; without a number the others are too.
-    #[serde(default = "always")]
-    pub doubt: f64,
+    /// It is taken where the fused logit so far leaves this much doubt. The first look is always taken;
+    /// without these numbers the others are too.
+    #[serde(default)]
+    pub doubt: Doubt,
     /// Added to the weighted logits.
     pub bias: f64,
 }
 
-fn always() -> f64 {
-    f64::INFINITY
+/// How far the fused logit may lie on the side of an attack, and of live, and still leave doubt. A look counts
+/// fully where it lies less far by 1.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+pub(crate) struct Doubt {
+    pub attack: f64,
+    pub live: f64,
+}
+
+impl Default for Doubt {
+    fn default() -> Self {
+        Doubt {
+            attack: f64::INFINITY,
+            live: f64::INFINITY,
+        }
+    }
 }
 
 impl SpoofEntry {
@@ -117,7 +130,9 @@ impl SpoofEntry {
             }
         }
         for (at, look) in self.looks.iter().enumerate() {
-            range("doubt of a look", look.doubt, 0.0, f64::INFINITY)?;
+            for doubt in [look.doubt.attack, look.doubt.live] {
+                range("doubt of a look", doubt, 0.0, f64::INFINITY)?;
+            }
             range("bias of a look", look.bias, -1e3, 1e3)?;
             let sees = |network: &SpoofNetworkEntry| matches!(network.views.get(at), Some(Some(_)));
             if !self.networks.iter().any(sees) {
@@ -427,7 +442,7 @@ mod tests {
     #[test]
     fn a_manifest_that_makes_no_sense_is_refused() {
         assert_eq!(manifest(|_| ()), Ok(()));
-        let broken: [(&str, Change); 24] = [
+        let broken: [(&str, Change); 26] = [
             ("schema", |m| m["schema"] = json!(1)),
             ("file", |m| m["mask"]["file"] = json!("../mask.onnx")),
             ("file", |m| m["mask"]["file"] = json!("/etc/passwd")),
@@ -450,10 +465,12 @@ mod tests {
             ("networks", |m| m["spoof"]["networks"] = json!([])),
             ("looks", |m| m["spoof"]["looks"] = json!([])),
             ("bias", |m| m["spoof"]["looks"][1]["bias"] = json!(1e4)),
-            ("bias", |m| m["spoof"]["looks"][1] = json!({"doubt": 1})),
+            ("bias", |m| {
+                m["spoof"]["looks"][1] = json!({"doubt": {"attack": 1, "live": 1}})
+            }),
             // It has looked, so it has a say.
             ("weight", |m| {
-                m["spoof"]["networks"][0]["weights"][0] = json!(0.0)
+                m["spoof"]["networks"][1]["weights"][0] = json!(0.0)
             }),
             ("weight", |m| {
                 m["spoof"]["networks"][1]["weights"][1] = json!(-1.0)
@@ -474,9 +491,17 @@ mod tests {
                     network["views"][1] = json!(null);
                 }
             }),
-            ("doubt", |m| m["spoof"]["looks"][1]["doubt"] = json!(-1)),
+            ("doubt", |m| {
+                m["spoof"]["looks"][1]["doubt"]["attack"] = json!(-1)
+            }),
+            ("doubt", |m| {
+                m["spoof"]["looks"][1]["doubt"]["live"] = json!(-1)
+            }),
+            ("live", |m| {
+                m["spoof"]["looks"][1]["doubt"] = json!({"attack": 1})
+            }),
             ("scale", |m| {
-                m["spoof"]["networks"][0]["views"][0]["scale"] = json!(0)
+                m["spoof"]["networks"][1]["views"][0]["scale"] = json!(0)
             }),
             ("variant", |m| {
                 m["spoof"]["networks"][0]["crop"] = json!("circle")

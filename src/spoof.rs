@@ -164,7 +164,8 @@ impl Seen {
 impl Opinion {
     /// How much another look counts, 0..1.
     fn doubt(&self, look: &Look) -> f64 {
-        ((look.doubt - self.live.abs()) / FADING).clamp(0.0, 1.0)
+        let inside = (self.live + look.doubt.attack).min(look.doubt.live - self.live);
+        (inside / FADING).clamp(0.0, 1.0)
     }
 
     /// This one, changed for another by a share of 0..1.
@@ -274,6 +275,7 @@ mod tests {
     use crate::ErrorCode;
     use crate::inference::Dim;
     use crate::inference::testing::network;
+    use crate::models::Doubt;
 
     fn face(bbox: [f32; 4]) -> Face {
         Face {
@@ -344,6 +346,10 @@ mod tests {
     };
 
     fn look(doubt: f64, bias: f64) -> Look {
+        let doubt = Doubt {
+            attack: doubt,
+            live: doubt,
+        };
         Look { doubt, bias }
     }
 
@@ -470,6 +476,34 @@ mod tests {
         assert_eq!(live(0.5), sigmoid(-1.0 + 0.25 + 3.0));
         // Halfway between the two.
         assert_eq!(live(1.25), sigmoid((1.5 + (-1.0 + 0.625 + 3.0)) / 2.0));
+    }
+
+    #[test]
+    fn an_attack_may_be_doubted_more_than_a_bona_fide_presentation() {
+        let detector = |first| SpoofDetector {
+            networks: vec![
+                constant([first, 0.0, 0.0], [true, false], [1.0, 1.0]),
+                constant([0.0, 0.0, 0.0], [false, true], [0.0, 1.0]),
+            ],
+            looks: vec![
+                look(f64::INFINITY, 0.0),
+                Look {
+                    doubt: Doubt {
+                        attack: 3.5,
+                        live: 2.5,
+                    },
+                    bias: 5.0,
+                },
+            ],
+        };
+        let live = |first| evidence(&detector(first)).unwrap().live_probability;
+        assert_eq!(live(2.5), sigmoid(2.5));
+        assert_eq!(live(1.5), sigmoid(6.5));
+        assert_eq!(live(-2.5), sigmoid(2.5));
+        assert_eq!(live(-3.5), sigmoid(-3.5));
+        // Halfway between the two.
+        assert_eq!(live(2.0), sigmoid(4.5));
+        assert_eq!(live(-3.0), sigmoid(-0.5));
     }
 
     #[test]

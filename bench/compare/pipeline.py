@@ -49,7 +49,8 @@ class Pipeline:
         found, doubt = 0.0, 1.0
         for number, look in enumerate(self.spoof["looks"]):
             if number > 0:
-                doubt = min(1.0, look.get("doubt", math.inf) - abs(found))
+                limits = look["doubt"]
+                doubt = min(1.0, found + limits["attack"], limits["live"] - found)
             if doubt <= 0:
                 break
             after = look["bias"]

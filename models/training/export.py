@@ -126,9 +126,14 @@ def _liveness(name: str, crop: str, *views: tuple[float, bool] | None) -> dict:
     }
 
 
+def _look(attack: float, live: float) -> dict:
+    """One that is taken where the logit so far lies less far than this on the side of an attack, or of live."""
+    return {"doubt": {"attack": attack, "live": live}, "bias": 0.0}
+
+
 DEFAULTS = {
-    "schema": 2,
-    "version": "2026.11.3",
+    "schema": 3,
+    "version": "2026.11.4",
     "detector": {
         "file": "detector.onnx",
         "sha256": "",
@@ -140,12 +145,12 @@ DEFAULTS = {
     "mask": {"file": "mask.onnx", "sha256": "", "size": 96, "threshold": 0.7},
     "spoof": {
         "networks": [
-            _liveness("tight", "square", (1.5, False), (1.65, True), None),
-            _liveness("context", "box", (3.2, False), None, (3.5, True)),
-            _liveness("wide", "box", None, (3.5, True), (3.2, False)),
+            _liveness("tight", "square", None, (1.5, False), (1.65, True), (1.38, True)),
+            _liveness("context", "box", (3.2, False), None, (3.5, True), (2.9, True)),
+            _liveness("wide", "box", None, (3.5, True), (3.2, False), (2.9, True)),
         ],
         # `training.spoof.fuse` fits biases and weights.
-        "looks": [{"bias": 0.0}, {"doubt": 2.5, "bias": 0.0}, {"doubt": 1.0, "bias": 0.0}],
+        "looks": [{"bias": 0.0}, *(_look(*doubt) for doubt in ((3.5, 2.5), (1.0, 1.0), (0.7, 0.7)))],
         "threshold": 0.5,
     },
 }

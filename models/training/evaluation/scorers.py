@@ -44,11 +44,12 @@ def sigmoid(z: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-np.asarray(z, np.float64)))
 
 
-def settled(fused: np.ndarray, doubts: Sequence[float]) -> np.ndarray:
+def settled(fused: np.ndarray, looks: Sequence[dict]) -> np.ndarray:
     """Of the fused logits after each look, n x looks, those after as many as doubt asks for, as in src/spoof.rs."""
     found, doubt = fused[:, 0], np.ones(len(fused))
-    for after, limit in zip(fused.T[1:], doubts[1:], strict=True):
-        doubt = np.where(doubt > 0, np.clip(limit - np.abs(found), 0, 1), 0)
+    for after, look in zip(fused.T[1:], looks[1:], strict=True):
+        limits = look["doubt"]
+        doubt = np.where(doubt > 0, np.clip(np.minimum(found + limits["attack"], limits["live"] - found), 0, 1), 0)
         found = (1 - doubt) * found + doubt * after
     return found
 
@@ -76,7 +77,7 @@ class Fusion:
             flat = views.reshape(-1, *views.shape[2:])
             logits = self._runs[network["name"]](to_input(flat))[:, 0]
             fused += network["weights"] * means_so_far(logits.reshape(views.shape[:2]), network["views"])
-        return settled(fused, [look.get("doubt", np.inf) for look in self.looks])
+        return settled(fused, self.looks)
 
     def probability(self, image: np.ndarray, boxes: Sequence[np.ndarray]) -> np.ndarray:
         return sigmoid(self.logit(image, boxes))

@@ -431,11 +431,16 @@ def test_library_and_networks_see_the_same_face(pictures, library):
 def test_further_looks_count_by_doubt():
     """The figures of src/spoof.rs's own test."""
     fused = np.array([[1.0, 0.0], [-1.0, 0.0]])
+    def look(attack: float, live: float) -> dict:
+        return {"doubt": {"attack": attack, "live": live}}
+
     for doubt, expected in ((1.0, 1.0), (1.25, 0.75), (2.0, 0.0), (np.inf, 0.0)):
-        assert settled(fused, [np.inf, doubt]) == pytest.approx([expected, -expected])
+        assert settled(fused, [{}, look(doubt, doubt)]) == pytest.approx([expected, -expected])
     # A look that was not taken asks for no other; one that leaves doubt does.
     fused = np.array([[3.0, 0.0, -9.0], [0.0, 0.5, -9.0], [0.0, 3.0, -9.0]])
-    assert settled(fused, [np.inf, 1.0, 1.5]) == pytest.approx([3.0, -9.0, 3.0])
+    assert settled(fused, [{}, look(1.0, 1.0), look(1.5, 1.5)]) == pytest.approx([3.0, -9.0, 3.0])
+    fused = np.array([[2.5, 7.5], [1.5, 6.5], [2.0, 7.0], [-2.5, 2.5], [-3.5, 1.5], [-3.0, 2.0]])
+    assert settled(fused, [{}, look(3.5, 2.5)]) == pytest.approx([2.5, 6.5, 4.5, 2.5, -3.5, -0.5])
 
 
 def test_a_network_that_looks_later_says_nothing_before():
@@ -453,7 +458,7 @@ def test_looks_are_fitted_on_what_was_seen_by_then():
     view = {"scale": 1.5, "mirror": False}
     spoof = {
         "networks": [{"name": "blind", "views": [view, None]}, {"name": "late", "views": [None, view]}],
-        "looks": [{}, {"doubt": 1.0}],
+        "looks": [{}, {}],
     }
     fit_looks(spoof, logits, live, np.full(200, 1 / 200))
     blind, late = (network["weights"] for network in spoof["networks"])

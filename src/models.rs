@@ -483,8 +483,8 @@ mod tests {
                 m["spoof"]["networks"][0]["views"] = json!([])
             }),
             ("must have a view", |m| {
-                m["spoof"]["networks"][2]["views"] = json!([null, null, null]);
-                m["spoof"]["networks"][2]["weights"] = json!([0.0, 0.0, 0.0]);
+                m["spoof"]["networks"][2]["views"] = json!([null, null, null, null]);
+                m["spoof"]["networks"][2]["weights"] = json!([0.0, 0.0, 0.0, 0.0]);
             }),
             ("at every look", |m| {
                 for network in m["spoof"]["networks"].as_array_mut().unwrap() {

@@ -101,9 +101,10 @@ pub(crate) struct Look {
     pub bias: f64,
 }
 
-/// How far the fused logit may lie on the side of an attack, and of live, and still leave doubt. A look counts
-/// fully where it lies less far by 1.
+/// How far the fused logit may lie on the side of an attack, and of live, and still leave doubt; without a
+/// number it always does. A look counts fully where it lies less far by 1.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub(crate) struct Doubt {
     pub attack: f64,
     pub live: f64,
@@ -497,8 +498,8 @@ mod tests {
             ("doubt", |m| {
                 m["spoof"]["looks"][1]["doubt"]["live"] = json!(-1)
             }),
-            ("live", |m| {
-                m["spoof"]["looks"][1]["doubt"] = json!({"attack": 1})
+            ("lives", |m| {
+                m["spoof"]["looks"][1]["doubt"] = json!({"lives": 1})
             }),
             ("scale", |m| {
                 m["spoof"]["networks"][1]["views"][0]["scale"] = json!(0)

@@ -50,7 +50,8 @@ class Pipeline:
         for number, look in enumerate(self.spoof["looks"]):
             if number > 0:
                 limits = look["doubt"]
-                doubt = min(1.0, found + limits["attack"], limits["live"] - found)
+                attack, live = (limits.get(side, math.inf) for side in ("attack", "live"))
+                doubt = min(1.0, found + attack, live - found)
             if doubt <= 0:
                 break
             after = look["bias"]

@@ -126,9 +126,9 @@ def _liveness(name: str, crop: str, *views: tuple[float, bool] | None) -> dict:
     }
 
 
-def _look(attack: float, live: float) -> dict:
+def _look(**doubt: float) -> dict:
     """One that is taken where the logit so far lies less far than this on the side of an attack, or of live."""
-    return {"doubt": {"attack": attack, "live": live}, "bias": 0.0}
+    return {"doubt": doubt, "bias": 0.0}
 
 
 DEFAULTS = {
@@ -150,7 +150,7 @@ DEFAULTS = {
             _liveness("wide", "box", None, (3.5, True), (3.2, False), (2.9, True)),
         ],
         # `training.spoof.fuse` fits biases and weights.
-        "looks": [{"bias": 0.0}, *(_look(*doubt) for doubt in ((3.5, 2.5), (1.0, 1.0), (0.7, 0.7)))],
+        "looks": [{"bias": 0.0}, _look(live=2.5), _look(attack=1.0, live=1.0), _look(attack=0.7, live=0.7)],
         "threshold": 0.5,
     },
 }

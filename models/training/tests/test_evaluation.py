@@ -441,6 +441,7 @@ def test_further_looks_count_by_doubt():
     assert settled(fused, [{}, look(1.0, 1.0), look(1.5, 1.5)]) == pytest.approx([3.0, -9.0, 3.0])
     fused = np.array([[2.5, 7.5], [1.5, 6.5], [2.0, 7.0], [-2.5, 2.5], [-3.5, 1.5], [-3.0, 2.0]])
     assert settled(fused, [{}, look(3.5, 2.5)]) == pytest.approx([2.5, 6.5, 4.5, 2.5, -3.5, -0.5])
+    assert settled(fused, [{}, {"doubt": {"live": 2.5}}]) == pytest.approx([2.5, 6.5, 4.5, 2.5, 1.5, 2.0])
 
 
 def test_a_network_that_looks_later_says_nothing_before():

@@ -49,7 +49,7 @@ class Pipeline:
         found, doubt = 0.0, 1.0
         for number, look in enumerate(self.spoof["looks"]):
             if number > 0:
-                limits = look["doubt"]
+                limits = look.get("doubt", {})
                 attack, live = (limits.get(side, math.inf) for side in ("attack", "live"))
                 doubt = min(1.0, found + attack, live - found)
             if doubt <= 0:

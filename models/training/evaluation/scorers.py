@@ -48,7 +48,7 @@ def settled(fused: np.ndarray, looks: Sequence[dict]) -> np.ndarray:
     """Of the fused logits after each look, n x looks, those after as many as doubt asks for, as in src/spoof.rs."""
     found, doubt = fused[:, 0], np.ones(len(fused))
     for after, look in zip(fused.T[1:], looks[1:], strict=True):
-        attack, live = (look["doubt"].get(side, np.inf) for side in ("attack", "live"))
+        attack, live = (look.get("doubt", {}).get(side, np.inf) for side in ("attack", "live"))
         doubt = np.where(doubt > 0, np.clip(np.minimum(found + attack, live - found), 0, 1), 0)
         found = (1 - doubt) * found + doubt * after
     return found

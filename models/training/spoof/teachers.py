@@ -18,6 +18,7 @@ import torch
 from onnx import helper, numpy_helper
 from torch.nn import functional as F
 
+from ..detector.predict import open_session
 from ..geometry import clip_box
 
 FILES = ("2.7_80x80_MiniFASNetV2.onnx", "4_0_0_80x80_MiniFASNetV1SE.onnx", "minifas_1.5.onnx")
@@ -66,13 +67,6 @@ def _live_logit(number: int, raw: torch.Tensor) -> torch.Tensor:
     return ((p + 1e-4) / (1 - p + 1e-4)).log()
 
 
-def _session(path: Path) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = 1, 1
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-
-
 def _run(session: onnxruntime.InferenceSession, x: np.ndarray) -> np.ndarray:
     return session.run(None, {session.get_inputs()[0].name: x})[0]
 
@@ -81,7 +75,7 @@ class Teachers:
     """The three teachers in ONNX Runtime; not thread-safe, one instance per process."""
 
     def __init__(self, folder: str | Path, threads: int = 1):
-        self._sessions = [_session(Path(folder) / name) for name in FILES]
+        self._sessions = [open_session(Path(folder) / name) for name in FILES]
         self._threads = ThreadPoolExecutor(threads)
 
     def logits(self, image: np.ndarray, box: np.ndarray) -> np.ndarray:

@@ -430,12 +430,15 @@ def test_library_and_networks_see_the_same_face(pictures, library):
 
 def test_further_looks_count_by_doubt():
     """The figures of src/spoof.rs's own test."""
-    fused = np.array([[1.0, 0.0], [-1.0, 0.0]])
+
     def look(attack: float, live: float) -> dict:
         return {"doubt": {"attack": attack, "live": live}}
 
+    fused = np.array([[1.0, 0.0], [-1.0, 0.0]])
     for doubt, expected in ((1.0, 1.0), (1.25, 0.75), (2.0, 0.0), (np.inf, 0.0)):
         assert settled(fused, [{}, look(doubt, doubt)]) == pytest.approx([expected, -expected])
+    # Without numbers there is always doubt, as the library has it.
+    assert settled(fused, [{}, {}]) == pytest.approx([0.0, 0.0])
     # A look that was not taken asks for no other; one that leaves doubt does.
     fused = np.array([[3.0, 0.0, -9.0], [0.0, 0.5, -9.0], [0.0, 3.0, -9.0]])
     assert settled(fused, [{}, look(1.0, 1.0), look(1.5, 1.5)]) == pytest.approx([3.0, -9.0, 3.0])

@@ -29,12 +29,18 @@ class Residual(nn.Module):
 
 
 class LivenessNet(nn.Module):
-    """RGB in -1..1, n x 3 x 128 x 128, to n x 3 logits: live; print and replay given an attack.
+    """RGB in -1..1, n x 3 x side x side, to n x 3 logits: live; print and replay given an attack.
 
-    ``blocks`` counts the residual blocks at 32, 16 and 8 px of side.
+    ``blocks`` counts the residual blocks at a quarter, an eighth and a sixteenth of the side. ``imitated`` says how much
+    each teacher's answer counts where the network imitates them; its sum is one.
     """
 
-    def __init__(self, blocks: tuple[int, int, int] = (1, 1, 1), dropout: float = 0.15):
+    def __init__(
+        self,
+        blocks: tuple[int, int, int] = (1, 1, 1),
+        imitated: tuple[float, float, float] = (1 / 3, 1 / 3, 1 / 3),
+        dropout: float = 0.15,
+    ):
         super().__init__()
         widths = (16, 32, 64, 128)
         layers: list[nn.Module] = [*_conv(3, widths[0], 2), nn.ReLU(inplace=True)]
@@ -45,6 +51,7 @@ class LivenessNet(nn.Module):
         self.head = nn.Linear(2 * widths[-1], 3)
         # Used while training only: what each teacher answered, which tells more than the target.
         self.imitation = nn.Linear(2 * widths[-1], 3)
+        self.register_buffer("imitated", torch.tensor(imitated), persistent=False)
 
     def embed(self, x: torch.Tensor) -> torch.Tensor:
         maps = self.features(x)
@@ -56,15 +63,15 @@ class LivenessNet(nn.Module):
 
     @torch.no_grad()
     def fold_imitation(self) -> LivenessNet:
-        """Adds the mean of the imitated answers to the live logit, as the library is to see it.
+        """Adds the weighted mean of the imitated answers to the live logit, as the library is to see it.
 
         Both are linear in the same features, so this changes the weights of the head and nothing else.
         """
         return self._folded(IMITATION_SHARE)
 
     def _folded(self, share: float) -> LivenessNet:
-        self.head.weight[0] += share * self.imitation.weight.mean(0)
-        self.head.bias[0] += share * self.imitation.bias.mean(0)
+        self.head.weight[0] += share * self.imitated @ self.imitation.weight
+        self.head.bias[0] += share * self.imitated @ self.imitation.bias
         return self
 
     @torch.no_grad()

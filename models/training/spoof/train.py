@@ -1,7 +1,7 @@
 """Trains both liveness networks together: ``python -m training.spoof.train --data DIR``.
 
 The two networks see the same clips through different crops; each learns from the labels and from
-the teachers' answers (knowledge distillation, online: the teachers judge the very clip that the
+the teachers' answers (knowledge distillation, online: the teachers judge the very crops that the
 networks see). Further pairs, each of which sees nothing of one source, learn from the same clips at
 the same time (``--leave-out``): they say what an unseen source costs. A run that was interrupted
 goes on from its last checkpoints.
@@ -25,25 +25,24 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from ..export import read_manifest
-from .clips import CROPS, CUTS, UNKNOWN, Clip, Source, Stream, real_sources, simulated_source, unlabelled_sources
+from .clips import CROPS, CUTS, Clip, Source, Stream, real_sources, simulated_source, unlabelled_sources
 from .evaluate import ValidationSet, summary_line
+from .mixtures import Batch, with_mixtures
 from .network import LivenessNet
-from .teachers import combine, standardise, teachers_on
+from .teachers import combine, seen_in, standardise, teachers_on
 
 RUNS = Path(__file__).resolve().parents[1] / "runs" / "spoof"
-SPECIES_WEIGHT, IMITATION_WEIGHT = 0.2, 1.0
+SPECIES_WEIGHT, IMITATION_WEIGHT = 0.2, 2.0
+# How much each teacher counts for a network: most where it is asked about the network's own pixels.
+IMITATED = {"tight": (0.15, 0.15, 0.7), "context": (0.425, 0.425, 0.15)}
 EMA_DECAY = 0.9985
 START_BATCHES = 20  # enough samples for the means of layers when training goes on from exported networks
 WARM_UP = 200
-
-Batch = dict[str, torch.Tensor]
 
 
 def collate(clips: list[Clip], names: tuple[str, ...]) -> Batch:
     """Tensors of the clips; ``names`` are the sources that ``origin`` counts."""
     batch = {name: torch.from_numpy(np.concatenate([c.crops[name] for c in clips])) for name in CROPS}
-    for number in range(len(clips[0].shown)):
-        batch[f"shown{number}"] = torch.from_numpy(np.stack([c.shown[number] for c in clips]))
     batch["trust"] = torch.tensor([c.trust for c in clips])
     batch["live"] = torch.tensor([torch.nan if c.live is None else float(c.live) for c in clips])
     batch["species"] = torch.tensor([c.species for c in clips])
@@ -51,61 +50,31 @@ def collate(clips: list[Clip], names: tuple[str, ...]) -> Batch:
     return batch
 
 
-def blended(batch: Batch, share: float, generator: torch.Generator) -> Batch:
-    """The batch and ``share`` times as many blends of two of its clips.
-
-    Between two faces lies much that no clip shows; what the teachers answer there tells more of how they decide
-    (Beyer et al., "Knowledge distillation: a good teacher is patient and consistent", CVPR 2022). No label holds there.
-    """
-    if share == 0:
-        return batch  # a copy would not lie in pinned memory, from where it goes to a GPU without waiting
-    clips = len(batch["live"])
-    first, second = (torch.randperm(clips, generator=generator)[: round(share * clips)] for _ in range(2))
-    weight = torch.rand(len(first), generator=generator)
-
-    def mixed(values: torch.Tensor) -> torch.Tensor:
-        per = len(values) // clips
-        grouped = values.unflatten(0, (clips, per))
-        a, b = grouped[first].float(), grouped[second].float()
-        mix = torch.lerp(b, a, weight.view(-1, *[1] * (a.dim() - 1)))
-        return mix.round().to(values.dtype).flatten(0, 1)
-
-    out = {key: torch.cat([v, mixed(v)]) for key, v in batch.items() if v.dtype == torch.uint8}
-    out["live"] = torch.cat([batch["live"], torch.full((len(first),), torch.nan)])
-    out["trust"] = torch.cat([batch["trust"], torch.zeros(len(first))])
-    out["species"] = torch.cat([batch["species"], torch.full((len(first),), UNKNOWN)])
-    # Both, as a pair of networks that a source is left out of must not see half of its faces either.
-    both = [batch["origin"].expand(-1, 2), torch.cat([batch["origin"][first], batch["origin"][second]], 1)]
-    out["origin"] = torch.cat(both)
-    return out
-
-
 def taught_samples(batch: Batch, teachers, device: str) -> Batch:
     """Samples on the device, CUTS of each clip, with their targets: label and teachers mixed, NaN without a label."""
     origin = batch.pop("origin")  # stays in main memory: what to leave out is decided there, without waiting for the device
     batch = {name: value.to(device, non_blocking=True) for name, value in batch.items()}
-    shown = [batch.pop(name) for name in sorted(batch) if name.startswith("shown")]
     samples = {name: batch[name] for name in CROPS}
-    trust, target = batch["trust"], batch["live"]
-    if shown:
-        logits = teachers.answers(shown)
+    each = {name: batch[name].repeat_interleave(CUTS, 0) for name in ("trust", "live", "species")}
+    trust, target = each.pop("trust"), each["live"]
+    if teachers:
+        logits = teachers.answers(seen_in(samples["tight"], samples["context"]))
         target = trust * target + (1 - trust) * combine(logits)
         taught = standardise(logits)
     else:
         taught = torch.full((len(target), 3), torch.nan, device=device)
-    of_clips = {"target": target, "taught": taught, "live": batch["live"], "species": batch["species"], "origin": origin}
-    return samples | {name: value.repeat_interleave(CUTS, 0) for name, value in of_clips.items()}
+    return samples | each | {"target": target, "taught": taught, "origin": origin.repeat_interleave(CUTS, 0)}
 
 
 class _Clips(IterableDataset):
-    def __init__(self, sources: list[Source], for_teachers: bool, seed: int):
-        self._sources, self._for_teachers, self._seed = sources, for_teachers, seed
+    def __init__(self, sources: list[Source], seed: int):
+        self._sources, self._seed = sources, seed
 
     def __iter__(self) -> Iterator[Clip]:
         worker = get_worker_info()
         torch.set_num_threads(1)
         cv2.setNumThreads(1)
-        return iter(Stream(self._sources, self._for_teachers, self._seed * 1000 + (worker.id if worker else 0)))
+        return iter(Stream(self._sources, self._seed * 1000 + (worker.id if worker else 0)))
 
 
 class ShufflePool:
@@ -129,10 +98,19 @@ class ShufflePool:
             self._filled += count
             return []
         slots = torch.randperm(self._filled, generator=self._rng)[: self._uses * count].split(count)
-        out = [{key: value[chosen.to(value.device)] for key, value in self._store.items()} for chosen in slots]
+        out = [self._mirrored({key: value[chosen.to(value.device)] for key, value in self._store.items()}) for chosen in slots]
         for key, value in batch.items():
             self._store[key][slots[0].to(value.device)] = value
         return out
+
+    def _mirrored(self, batch: Batch) -> Batch:
+        """Half of the samples the other way round, so that one that is used again is not the same."""
+        chosen = torch.randperm(len(batch["target"]), generator=self._rng)[::2]
+        for images in batch.values():
+            if images.dtype == torch.uint8:
+                turned = chosen.to(images.device)
+                images[turned] = images[turned].flip(2)
+        return batch
 
 
 def loss_of(logits: torch.Tensor, target: torch.Tensor, live: torch.Tensor, species: torch.Tensor) -> torch.Tensor:
@@ -145,11 +123,11 @@ def loss_of(logits: torch.Tensor, target: torch.Tensor, live: torch.Tensor, spec
     return loss + SPECIES_WEIGHT * (each * known).sum() / known.sum().clamp(min=1)
 
 
-def imitation_loss(answers: torch.Tensor, taught: torch.Tensor) -> torch.Tensor:
-    """How far the answers are from those of the teachers; zero where no teacher was asked."""
+def imitation_loss(answers: torch.Tensor, taught: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
+    """How far the answers are from those of the teachers, each with its share; zero where no teacher was asked."""
     known = ~taught.isnan()
     each = F.smooth_l1_loss(answers, taught.clamp(-2.5, 2.5).nan_to_num(), reduction="none")
-    return (each * known).sum() / known.sum().clamp(min=1)
+    return (each * known * shares).sum() / known.any(1).sum().clamp(min=1)
 
 
 @dataclass(frozen=True)
@@ -178,11 +156,11 @@ def initial_weights(path: Path) -> dict[str, torch.Tensor]:
 
 def as_input(images: torch.Tensor) -> torch.Tensor:
     """uint8 RGB n x h x w x 3 to what a network takes."""
-    return images.permute(0, 3, 1, 2).to(memory_format=torch.channels_last).float() / 127.5 - 1
+    return images.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.channels_last).div_(127.5).sub_(1)
 
 
 def new_pair(blocks: tuple[int, int, int]) -> nn.ModuleDict:
-    return nn.ModuleDict({name: LivenessNet(blocks) for name in CROPS})
+    return nn.ModuleDict({name: LivenessNet(blocks, IMITATED[name]) for name in CROPS})
 
 
 @dataclass
@@ -239,7 +217,7 @@ class Trainer:
                 features = net.embed(as_input(batch[name]))
             features = features.float()
             loss = loss_of(net.head(features), batch["target"], batch["live"], batch["species"])
-            loss = loss + IMITATION_WEIGHT * imitation_loss(net.imitation(features), batch["taught"])
+            loss = loss + IMITATION_WEIGHT * imitation_loss(net.imitation(features), batch["taught"], net.imitated)
             loss.backward()
             losses[name] = loss.detach()
         nn.utils.clip_grad_norm_(self.nets.parameters(), 5.0)
@@ -296,7 +274,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--recapture", help="folder that training.spoof.render wrote")
     parser.add_argument("--start", type=Path, help="models folder whose networks are trained further")
     parser.add_argument("--unlabelled", action="store_true", help="show faces that only teachers can say something about too")
-    parser.add_argument("--blends", type=float, default=0.0, help="blends of two clips for each clip, taught by teachers")
+    parser.add_argument("--mixtures", type=float, default=0.0, help="mixtures of two clips for each clip, taught by teachers")
     parser.add_argument("--out", type=Path, default=RUNS, help="folder for the checkpoints, one folder a pair")
     parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--minutes", type=float, default=float("inf"), help="end sooner, rate lowered in time")
@@ -306,7 +284,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--uses", type=int, default=2, help="how often each sample is learned from")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--bfloat16", action="store_true", help="convolve in bfloat16: twice as fast on CPUs with AMX")
+    parser.add_argument("--bfloat16", action="store_true", help="convolve in bfloat16: much faster where the processor can")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--blocks", type=_blocks, nargs="+", default=[(1, 1, 1)], help="a pair for each, as 1,2,2")
     parser.add_argument("--leave-out", nargs="*", default=[], help="a further pair for each of these sources")
@@ -315,8 +293,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--save", type=int, default=750, help="steps between checkpoints")
     parser.add_argument("--no-validation", action="store_true", help="DATA has no val split")
     args = parser.parse_args()
-    if (args.unlabelled or args.blends) and not args.teachers:
-        parser.error("--unlabelled and --blends need --teachers: nothing else says what to learn from them")
+    if (args.unlabelled or args.mixtures) and not args.teachers:
+        parser.error("--unlabelled and --mixtures need --teachers: nothing else says what to learn from them")
     if args.start and args.leave_out:
         parser.error("--start and --leave-out exclude each other: networks that saw a source cannot be judged on it")
     return args
@@ -351,13 +329,13 @@ def main() -> None:
     validation = ValidationSet(args.data, read_manifest()["spoof"]["networks"]) if not args.no_validation else None
     teachers = teachers_on(args.device, args.teachers) if args.teachers else None
     # Clips after an interruption are new ones, not those that were seen before it.
-    stream = _Clips(sources, bool(teachers), args.seed + first.step)
+    stream = _Clips(sources, args.seed + first.step)
     loader = DataLoader(
         stream, args.clips, collate_fn=lambda clips: collate(clips, names), num_workers=args.workers,
         prefetch_factor=4 if args.workers else None, pin_memory=args.device == "cuda",
     )  # fmt: skip
     chance = torch.Generator().manual_seed(args.seed + first.step)
-    taught = (taught_samples(blended(fresh, args.blends, chance), teachers, args.device) for fresh in loader)
+    taught = (taught_samples(with_mixtures(fresh, args.mixtures, chance), teachers, args.device) for fresh in loader)
     if args.start and not first.step:
         begin(trainers, args.start, taught)
     pool, started, begun = ShufflePool(args.pool, args.seed, args.uses), time.time(), first.step

@@ -12,9 +12,10 @@ from training.spoof import metrics, recapture
 from training.spoof.camera import Camera
 from training.spoof.clips import CROPS, SIZE, Source, Stream
 from training.spoof.fuse import fit
+from training.spoof.mixtures import Mixture, with_mixtures
 from training.spoof.network import IMITATION_SHARE, LivenessNet
 from training.spoof.train import (
-    Plan, ShufflePool, Trainer, blended, collate, imitation_loss, initial_weights, load_average, loss_of, taught_samples,
+    Plan, ShufflePool, Trainer, collate, imitation_loss, initial_weights, load_average, loss_of, taught_samples,
 )  # fmt: skip
 
 
@@ -36,12 +37,12 @@ def sources() -> list[Source]:
 
 
 def gathered(clips):
-    batch = blended(collate(clips, ("a", "b")), 0.0, torch.Generator())
+    batch = with_mixtures(collate(clips, ("a", "b")), 0.0, torch.Generator())
     return taught_samples(batch, None, "cpu")
 
 
 def batches(count: int, seed: int = 3):
-    stream = iter(Stream(sources(), False, seed))
+    stream = iter(Stream(sources(), seed))
     return [gathered([next(stream) for _ in range(9)]) for _ in range(count)]
 
 
@@ -78,7 +79,7 @@ def test_crops_lie_inside_the_image(kind, scale, box):
 
 
 def test_samples_are_balanced_and_carry_their_label():
-    batch = gathered([next(iter(Stream(sources(), False, seed))) for seed in range(40)])
+    batch = gathered([next(iter(Stream(sources(), seed))) for seed in range(40)])
     assert 0.25 < batch["live"].mean() < 0.75
     assert torch.equal(batch["target"], batch["live"])
     assert set(batch["species"][batch["live"] == 1].tolist()) == {-1}
@@ -90,16 +91,30 @@ def test_the_pool_gives_back_what_it_took(uses):
     given = [batch for x in taken for batch in pool.exchange(x)]
     assert len(given) == 38 * uses and all(len(b["target"]) == 18 for b in given)
     seen = {crop.numpy().tobytes() for b in given for crop in b["tight"]}
-    made = {crop.numpy().tobytes() for b in taken for crop in b["tight"]}
-    assert seen <= made and len(seen) > 0.8 * len(made)
+    made, mirrored = ({x.numpy().tobytes() for b in taken for crop in b["tight"] for x in [crop.flip(f)]} for f in ([], [1]))
+    assert seen <= made | mirrored and len(seen) > 0.8 * len(made)
+    assert 0.3 < len(seen & mirrored) / len(seen) < 0.7
+
+
+def test_a_mirrored_sample_is_mirrored_in_every_crop():
+    pool = ShufflePool(18, 1)
+    numbers = torch.arange(36, dtype=torch.uint8).view(18, 1, 2, 1)  # each sample's picture is two pixels beside each other
+    batch = batches(1)[0] | {"tight": numbers}
+    batch["context"] = batch["tight"] + 100
+    pool.exchange(batch)
+    (given,) = pool.exchange(batch)
+    assert torch.equal(given["context"], given["tight"] + 100) and len(given["tight"].unique()) == 36
+    assert (given["tight"][:, 0, 0] > given["tight"][:, 0, 1]).sum() == 9
 
 
 def test_imitation_counts_known_answers_only():
     answers = torch.tensor([[1.0, 2.0, 0.0]], requires_grad=True)
-    unknown = torch.full((1, 3), torch.nan)
-    assert imitation_loss(answers, unknown).item() == 0
-    assert imitation_loss(answers, torch.tensor([[1.0, torch.nan, 0.0]])).item() == 0
-    assert imitation_loss(answers, torch.tensor([[1.0, 0.0, 0.0]])).item() == pytest.approx(1.5 / 3)
+    shares, unknown = torch.tensor([0.5, 0.3, 0.2]), torch.full((1, 3), torch.nan)
+    assert imitation_loss(answers, unknown, shares).item() == 0
+    assert imitation_loss(answers, torch.tensor([[1.0, torch.nan, 0.0]]), shares).item() == 0
+    # An answer that is off by two costs one and a half.
+    taught = torch.cat([torch.tensor([[1.0, 0.0, 0.0]]), unknown])
+    assert imitation_loss(answers.expand(2, 3), taught, shares).item() == pytest.approx(1.5 * 0.3)
 
 
 def test_training_lowers_the_loss_and_resumes(tmp_path):
@@ -128,21 +143,40 @@ def test_a_source_that_is_left_out_teaches_nothing():
     assert len(permitted["tight"]) == len(permitted["target"]) == int((batch["origin"][:, 0] == 1).sum()) > 0
 
 
-def test_a_blend_lies_between_two_clips_and_has_no_label():
-    stream = iter(Stream(sources(), True, 4))
+def test_mixtures_lie_between_two_clips_and_have_no_label():
+    stream = iter(Stream(sources(), 4))
     batch = collate([next(stream) for _ in range(6)], ("a", "b"))
-    more = blended(batch, 0.5, torch.Generator().manual_seed(1))
-    assert len(more["tight"]) == 18 and len(more["shown0"]) == len(more["live"]) == 9
+    more = with_mixtures(batch, 0.5, torch.Generator().manual_seed(1))
+    assert len(more["tight"]) == len(more["context"]) == 18 and len(more["live"]) == 9
     assert torch.equal(more["tight"][:12], batch["tight"]) and torch.equal(more["live"][:6], batch["live"])
     assert more["live"][6:].isnan().all() and set(more["trust"][6:].tolist()) == {0.0}
-    first, second = (torch.randperm(6, generator=g)[:3] for g in [torch.Generator().manual_seed(1)] * 2)
-    for made, one, other in zip(more["shown0"][6:].float(), batch["shown0"][first], batch["shown0"][second]):
-        low, high = torch.minimum(one, other).float(), torch.maximum(one, other).float()
-        assert ((made >= low) & (made <= high)).all()
+    generator = torch.Generator().manual_seed(1)
+    first, second = (torch.randperm(6, generator=generator)[:3] for _ in range(2))
     assert torch.equal(more["origin"][6:], torch.cat([batch["origin"][first], batch["origin"][second]], 1))
+    cuts = batch["context"].unflatten(0, (6, 2)).float()
+    made, one, other = more["context"][12:].unflatten(0, (3, 2)).float(), cuts[first], cuts[second]
+    low, high = torch.minimum(one, other)[0], torch.maximum(one, other)[0]
+    assert ((made[0] >= low) & (made[0] <= high)).all()
+    assert ((made[1] == one[1]) | (made[1] == other[1])).all()
 
 
-def test_a_pair_sees_no_blend_with_the_source_that_is_left_out():
+def test_a_texture_leaves_the_shapes_of_the_other_clip():
+    """A hundredth of the brightness stays coarse: what is reduced and enlarged again is not quite what it was."""
+    shapes, texture = (torch.from_numpy(picture(i, 64, 64)).float()[None, None] for i in (1, 2))
+    texture = texture + 20 * (torch.arange(64) % 2)[:, None]
+    mixed = Mixture(1, torch.Generator().manual_seed(2))(shapes, texture)
+    assert (mixed.mean() - shapes.mean()).abs() < 1
+    assert ((mixed[..., 1::2, :] - mixed[..., ::2, :]).mean() - 20).abs() < 1
+
+
+def test_mixtures_are_alike_in_every_crop():
+    a, b = torch.zeros(3, 2, 8, 8, 3), torch.full((3, 2, 8, 8, 3), 200.0)
+    mixture = Mixture(3, torch.Generator().manual_seed(3))
+    assert torch.equal(mixture(a, b), mixture(a, b))
+    assert not torch.equal(mixture(a, b)[0], mixture(a, b)[1])
+
+
+def test_a_pair_sees_no_mixture_with_the_source_that_is_left_out():
     trainer = Trainer(Plan(left_out=0, blocks=(1, 1, 1)))
     origin = torch.tensor([[0, 0], [1, 1], [1, 0], [0, 1]])
     assert trainer._permitted({"origin": origin})["origin"].tolist() == [[1, 1]]
@@ -158,7 +192,7 @@ def test_what_has_no_label_teaches_the_imitation_alone():
 
 def test_unlabelled_clips_get_their_share():
     clips = tuple((picture(i), BOX) for i in range(2))
-    stream = iter(Stream([*sources(), Source("c", None, (-1,) * 2, 0.0, clips, 1.0, ("c",) * 2)], False, 4))
+    stream = iter(Stream([*sources(), Source("c", None, (-1,) * 2, 0.0, clips, 1.0, ("c",) * 2)], 4))
     drawn = [next(stream).live for _ in range(200)]
     assert 0.1 < drawn.count(None) / 200 < 0.3 and 60 < drawn.count(True) < 100
 
@@ -187,9 +221,10 @@ def test_exported_networks_are_trained_further_from_the_same_answers(tmp_path):
 def test_teachers_decide_where_the_label_is_not_trusted():
     class Certain:
         def answers(self, shown):
+            assert [x.shape for x in shown] == [(12, 80, 80, 3), (12, 80, 80, 3), (12, 128, 128, 3)]
             return torch.full((len(shown[0]), 3), 9.0)
 
-    stream = iter(Stream(sources(), True, 4))
+    stream = iter(Stream(sources(), 4))
     clips = [next(stream) for _ in range(6)]
     for clip in clips:
         clip.trust = 0.25
@@ -200,11 +235,12 @@ def test_teachers_decide_where_the_label_is_not_trusted():
 
 def test_imitation_is_folded_into_the_live_logit_alone():
     torch.manual_seed(1)
-    net, x = LivenessNet((1, 1, 1)).eval(), torch.randn(2, 3, 128, 128)
+    net, x = LivenessNet((1, 1, 1), (0.5, 0.3, 0.2)).eval(), torch.randn(2, 3, 80, 80)
     with torch.no_grad():
         before, imitated = net(x), net.imitation(net.embed(x))
         after = net.fold_imitation()(x)
-    assert torch.allclose(after[:, 0], before[:, 0] + IMITATION_SHARE * imitated.mean(1), atol=1e-5)
+    expected = before[:, 0] + IMITATION_SHARE * (imitated * torch.tensor([0.5, 0.3, 0.2])).sum(1)
+    assert torch.allclose(after[:, 0], expected, atol=1e-5)
     assert torch.equal(after[:, 1:], before[:, 1:])
 
 

@@ -95,7 +95,7 @@ class Teachers:
         return self.answers([torch.from_numpy(view[None]) for view in views(image, box)])[0].numpy()
 
     def answers(self, seen: list[torch.Tensor]) -> torch.Tensor:
-        """Live log-odds n x 3, of uint8 batches of ``views``: one tensor for each teacher."""
+        """Live log-odds n x 3, of uint8 batches of ``views`` or ``seen_in``: one tensor for each teacher."""
         out = []
         for number, (session, batch) in enumerate(zip(self._sessions, seen, strict=True)):
             x = _as_input(number, batch).numpy()
@@ -165,7 +165,7 @@ class TorchTeachers:
 
     @torch.no_grad()
     def answers(self, seen: list[torch.Tensor]) -> torch.Tensor:
-        """Live log-odds n x 3, of uint8 batches of ``views`` on the device: one tensor for each teacher."""
+        """Live log-odds n x 3, of uint8 batches of ``views`` or ``seen_in`` on the device: one tensor for each teacher."""
         out = []
         for number, (graph, batch) in enumerate(zip(self._graphs, seen, strict=True)):
             x = _as_input(number, batch).to(memory_format=torch.channels_last)

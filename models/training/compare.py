@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +26,8 @@ from .geometry import align, to_input
 from .mask.network import MaskClassifier
 from .mask.train import RUNS as MASK_RUNS
 from .spoof.evaluate import crops_of
+from .spoof.fuse import trained
 from .spoof.train import RUNS as SPOOF_RUNS
-from .spoof.train import load_average
 
 TOLERANCE = 1e-3
 
@@ -54,10 +54,9 @@ def checkpoints(args: argparse.Namespace, manifest: dict) -> Iterator[tuple[nn.M
         yield load_weights(Detector(), args.detector), manifest["detector"]
     if args.mask.exists():
         yield load_weights(MaskClassifier(), args.mask), manifest["mask"]
-    if args.spoof.exists():
-        networks = load_average(args.spoof)
-        for entry in manifest["spoof"]["networks"]:
-            yield networks[entry["name"]], entry
+    entries = {entry["name"]: entry for entry in manifest["spoof"]["networks"]}
+    for name, network in trained(args.spoof if args.spoof.exists() else None, args.wide).items():
+        yield network, entries[name]
 
 
 def inputs_of(images: list[np.ndarray], faces: list[Face], manifest: dict) -> dict[str, list[np.ndarray]]:
@@ -74,15 +73,16 @@ def inputs_of(images: list[np.ndarray], faces: list[Face], manifest: dict) -> di
     return out
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder with labels.csv")
     parser.add_argument("--models", type=Path, default=MODELS)
     parser.add_argument("--detector", type=Path, default=DETECTOR_RUNS / "last.pt")
     parser.add_argument("--mask", type=Path, default=MASK_RUNS / "last.pt")
     parser.add_argument("--spoof", type=Path, default=SPOOF_RUNS / "blocks-111.pt")
+    parser.add_argument("--wide", type=Path, help="checkpoint whose context network became wide")
     parser.add_argument("--images", type=int, default=100)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     manifest = read_manifest(args.models)
     records = [r for r in load(args.data, split="val") if r.faces]
     records = records[:: max(1, len(records) // args.images)]

@@ -1,6 +1,6 @@
 """Trained networks to ONNX files and the manifest that the library reads.
 
-    python -m training.export --detector training/runs/detector/best.pt --mask training/runs/mask/best.pt
+    python -m training.export --detector training/runs/detector/last.pt --mask training/runs/mask/last.pt
 
 Every network has one input named ``input``, NCHW RGB in -1..1, opset 17, and computes in float32.
 Its weights are stored as float16, which halves the files; both engines widen them while loading.

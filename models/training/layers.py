@@ -28,24 +28,3 @@ class Residual(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x + self.body(x)
-
-
-def count_macs(network: nn.Module, *shape: int) -> int:
-    """Multiply-adds of the convolutions and linear layers for one input of the given shape."""
-    total = 0
-
-    def add(module: nn.Module, _: tuple, output: torch.Tensor) -> None:
-        nonlocal total
-        per_value = module.weight.numel() // module.weight.shape[0]
-        total += output[0].numel() * per_value
-
-    layers = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
-    hooks = [m.register_forward_hook(add) for m in layers]
-    training = network.training
-    network.eval()
-    with torch.no_grad():
-        network(torch.zeros(1, *shape))
-    network.train(training)
-    for hook in hooks:
-        hook.remove()
-    return total

@@ -24,7 +24,7 @@ from .predict import SECOND_FACE, Found, Predictor, count
 
 LOWEST = 0.2  # the sweep over thresholds starts here
 SIZES = ((0.08, 0.15), (0.15, 0.3), (0.3, 0.6), (0.6, 1.0), (1.0, 9.0))
-ANGLES = ((0, 15), (15, 30), (30, 45), (45, 90))
+ANGLES = ((0, 15), (15, 30), (30, 45), (45, 180))
 LIGHT = ((0, 0.15), (0.15, 0.25), (0.25, 0.4), (0.4, 0.6), (0.6, 1.01))  # mean luma of the face
 
 

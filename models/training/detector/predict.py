@@ -39,7 +39,8 @@ def prepare(image: np.ndarray, long_side: int) -> tuple[np.ndarray, np.ndarray]:
     """Network input [1,3,h,w] and the ratio image / input per axis."""
     height, width = image.shape[:2]
     factor = long_side / max(height, width)
-    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    # Halves go up, as in src/detect.rs; ``round`` takes them to the even number.
+    size = (max(1, int(width * factor + 0.5)), max(1, int(height * factor + 0.5)))
     small = np.asarray(Image.fromarray(image).resize(size, Image.BILINEAR))
     padded = [-(-s // MULTIPLE) * MULTIPLE for s in size]
     x = np.zeros((1, 3, padded[1], padded[0]), np.float32)

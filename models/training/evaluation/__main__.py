@@ -140,6 +140,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         _draw(args.out, name, judged, found)
         _blocks(args.out, name, found)
         chapters.append(section(found))
+    write_block(args.out, "looks", markdown.looks(results["networks"][0]))
     collected = [found for _, found in results.values()]
     if args.teachers:
         compared = compare(args, presentations, results["networks"][1])

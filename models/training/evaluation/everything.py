@@ -1,4 +1,4 @@
-"""Every figure of the model card but leave-one-source-out, and the card itself.
+"""Every table between markers of the model card but leave-one-source-out, and the card itself.
 
     python -m training.evaluation.everything --data ../../shared/data --teachers ../../shared/teachers \
         --library ../target/release/libliveness.so --out report

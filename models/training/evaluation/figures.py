@@ -56,10 +56,6 @@ class Part:
     reasons: dict[str, int]  # of non-responses
     curve: Curve | None
 
-    @property
-    def worst(self) -> Rate | None:
-        return max(self.apcer.values(), key=lambda r: r.value, default=None)
-
 
 @dataclass(frozen=True)
 class OperatingPoint:
@@ -146,10 +142,15 @@ def curve(judged: Judged, rounds: int) -> Curve | None:
     intervals: tuple = (None, None)
     groups = answered.groups
     if rounds and min(len(set(groups[live])), len(set(groups[~live]))) >= GROUPS_NEEDED:
-        drawn = bootstrap(score, live, groups, rounds)
-        intervals = tuple(tuple(float(v) for v in np.quantile(d, (0.025, 0.975))) for d in drawn)
+        intervals = tuple(_interval(drawn) for drawn in bootstrap(score, live, groups, rounds))
     sizes = len(bona), len(attack), len(set(groups))
     return Curve(auc(bona, attack), intervals[0], eer(bona, attack), intervals[1], at, *sizes)
+
+
+def _interval(drawn: np.ndarray) -> tuple[float, float] | None:
+    """None where every sample gives the same, as of classes without a common score: that is no certainty."""
+    low, high = (float(v) for v in np.quantile(drawn, (0.025, 0.975)))
+    return (low, high) if drawn.min() < drawn.max() else None
 
 
 def part(name: str, judged: Judged, threshold: float, rounds: int = 1000) -> Part:

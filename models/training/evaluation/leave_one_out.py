@@ -5,7 +5,8 @@
 
 The first trains one more pair of networks for each source, which sees neither the source nor the simulated attacks that
 show its persons. The second fits the fusion on the other sources of val, and judges every image of the source, of train
-and val, since the networks have seen neither.
+and val, since the networks have seen neither. Each network looks once. The constants by which the teachers are added
+(``teachers.STATISTICS``) were fitted on every source of train, the one left out included.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import numpy as np
 import torch
 
 from ..export import read_manifest
+from ..spoof.clips import CROPS
 from ..spoof.evaluate import LABELLED, ValidationSet, torch_logits
 from ..spoof.fuse import fit_looks, sample_weights
 from ..spoof.train import RUNS, load_average
@@ -34,16 +36,16 @@ NOTE = """Each row: networks trained without that source, fusion fitted on val w
 (train and val), at threshold 0.5. n counts bona fide, attacks, and groups."""
 
 
-def fused(checkpoint: Path, data: ValidationSet, left_out: str, manifest: dict) -> Fusion:
+def one_look(networks: list[dict]) -> list[dict]:
+    """Those networks of a manifest that one training run makes, at their first view: what is judged here."""
+    return [n | {"views": [next(filter(None, n["views"]))]} for n in networks if n["name"] in CROPS]
+
+
+def fused(checkpoint: Path, data: ValidationSet, left_out: str, networks: list[dict]) -> Fusion:
     """The networks of a checkpoint with weights and bias fitted on the other sources."""
     nets = load_average(checkpoint)
-    # A network that no such run has trained takes no part.
-    spoof = copy.deepcopy(manifest["spoof"])
-    spoof["networks"] = [n for n in spoof["networks"] if n["name"] in nets]
-    seen = data.source != left_out
-    weights = np.where(seen, sample_weights(data), 0.0)
-    for live in (False, True):
-        weights[data.live == live] /= weights[data.live == live].sum() * 2
+    spoof = {"networks": copy.deepcopy(networks), "looks": [{}]}
+    weights = sample_weights(data, data.source != left_out)
     fit_looks(spoof, torch_logits(data, nets), data.live, weights)
     return Fusion(spoof["networks"], spoof["looks"], {name: _run(net) for name, net in nets.items()})
 
@@ -88,14 +90,14 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> None:
     args = _arguments(argv)
     args.out.mkdir(parents=True, exist_ok=True)
-    manifest = read_manifest()
+    networks = one_look(read_manifest()["spoof"]["networks"])
     checkpoints = {source: args.runs / f"without-{source}.pt" for source in args.sources}
-    data = ValidationSet(args.data, manifest["spoof"]["networks"])
+    data = ValidationSet(args.data, networks)
     everything = load(args.data, "all")
     found, lines = {}, []
     for source, checkpoint in checkpoints.items():
         part = [p for p in everything if p.source == source]
-        found[source] = judge(source, fused(checkpoint, data, source, manifest), part, args.rounds)
+        found[source] = judge(source, fused(checkpoint, data, source, networks), part, args.rounds)
         compared = [found[source]]
         if args.teachers:
             columns = TeacherScores(args.teachers)(part)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from .figures import Curve, Figures
+import numpy as np
+
+from .figures import Curve, Figures, Judged
 from .rates import Rate, percent, table
 
 NOTES = """APCER is the share of attack presentations accepted, BPCER the share of bona fide presentations refused, both
 of those that got a verdict; ACER is the mean of the worst species' APCER and BPCER. In brackets 95 % intervals:
 Clopper-Pearson for rates, as if images were independent (those of one person are not: true intervals are wider; the
 interval of an APCER at a BPCER leaves out that the threshold is uncertain as well); for AUC and EER bootstrap over
-groups (persons, sessions), left out where a class has fewer than three. n counts images, g groups."""
+groups (persons, sessions), left out where a class has fewer than three and where every sample gives the same. n counts
+images, g groups."""
 
 
 def per_species(rates: dict[str, Rate]) -> str:
@@ -75,6 +78,21 @@ def operating_points(figures: Figures) -> str:
         cells = [str(point.apcer.get(s, "-")) for s in species]
         rows.append([f"{point.threshold:.1f}", *cells, str(point.bpcer_camera), str(point.bpcer_portraits)])
     return table(header, rows)
+
+
+def looks(judged: Judged) -> str:
+    """How many looks the networks took, in shares of the images."""
+    answered = judged.where(judged.responded)
+    taken = np.array([o.details["looks"] for o in answered.outcomes], int)
+    known = answered.live & ~answered.assumed
+    classes = {"bona fide, sources with labels": known, "web portraits": answered.assumed, "attacks": ~answered.live}
+    most = taken.max(initial=1)
+    rows = [
+        [name, *(percent((taken[part] == n).mean()) for n in range(1, most + 1)), str(part.sum())]
+        for name, part in (classes | {"all": np.ones(len(taken), bool)}).items()
+        if part.any()
+    ]
+    return table(["", *(f"{n} look{'s' * (n > 1)}" for n in range(1, most + 1)), "n"], rows)
 
 
 def people(figures: Figures) -> str:

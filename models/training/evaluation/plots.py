@@ -11,16 +11,10 @@ import matplotlib.pyplot as plt  # noqa: E402 (the backend must be chosen first)
 import numpy as np  # noqa: E402
 from scipy.stats import norm  # noqa: E402
 
+from ..spoof.metrics import error_rates  # noqa: E402
 from .figures import Calibration, Judged  # noqa: E402
 
 TICKS = np.array([0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8])
-
-
-def _error_pairs(bona: np.ndarray, attack: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    cuts = np.unique(np.concatenate([bona, attack]))
-    apcer = 1 - np.searchsorted(np.sort(attack), cuts, "left") / len(attack)
-    bpcer = np.searchsorted(np.sort(bona), cuts, "left") / len(bona)
-    return apcer, bpcer
 
 
 def _deviate(rate: np.ndarray) -> np.ndarray:
@@ -47,7 +41,7 @@ def det(judged: Judged, path: Path) -> None:
     for name, part in parts.items():
         bona, attack = part.probability[part.live], part.probability[~part.live]
         if len(bona) and len(attack):
-            apcer, bpcer = _error_pairs(bona, attack)
+            apcer, bpcer = error_rates(bona, attack)
             axes.step(_deviate(apcer), _deviate(bpcer), where="post", label=f"{name} ({len(bona)} + {len(attack)})")
     for setter in (axes.set_xticks, axes.set_yticks):
         setter(norm.ppf(TICKS), [f"{100 * t:g}" for t in TICKS])

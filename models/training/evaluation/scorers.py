@@ -44,14 +44,16 @@ def sigmoid(z: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-np.asarray(z, np.float64)))
 
 
-def settled(fused: np.ndarray, looks: Sequence[dict]) -> np.ndarray:
-    """Of the fused logits after each look, n x looks, those after as many as doubt asks for, as in src/spoof.rs."""
-    found, doubt = fused[:, 0], np.ones(len(fused))
+def settled(fused: np.ndarray, looks: Sequence[dict]) -> tuple[np.ndarray, np.ndarray]:
+    """Of the fused logits after each look, n x looks, those after as many as doubt asks for, as in src/spoof.rs; and
+    how many those are."""
+    found, doubt, taken = fused[:, 0], np.ones(len(fused)), np.ones(len(fused), int)
     for after, look in zip(fused.T[1:], looks[1:], strict=True):
         attack, live = (look.get("doubt", {}).get(side, np.inf) for side in ("attack", "live"))
         doubt = np.where(doubt > 0, np.clip(np.minimum(found + attack, live - found), 0, 1), 0)
         found = (1 - doubt) * found + doubt * after
-    return found
+        taken += doubt > 0
+    return found, taken
 
 
 class Fusion:
@@ -68,8 +70,8 @@ class Fusion:
         runs = {n["name"]: onnx_logits(models / n["file"]) for n in spoof["networks"]}
         return cls(spoof["networks"], spoof["looks"], runs)
 
-    def logit(self, image: np.ndarray, boxes: Sequence[np.ndarray]) -> np.ndarray:
-        """One fused live logit per box of an RGB image."""
+    def judge(self, image: np.ndarray, boxes: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """P(bona fide) per box of an RGB image, and after how many looks."""
         crops = [crops_of(image, box, self.networks) for box in boxes]
         fused = np.tile([look["bias"] for look in self.looks], (len(boxes), 1))
         for network in self.networks:
@@ -77,10 +79,8 @@ class Fusion:
             flat = views.reshape(-1, *views.shape[2:])
             logits = self._runs[network["name"]](to_input(flat))[:, 0]
             fused += network["weights"] * means_so_far(logits.reshape(views.shape[:2]), network["views"])
-        return settled(fused, self.looks)
-
-    def probability(self, image: np.ndarray, boxes: Sequence[np.ndarray]) -> np.ndarray:
-        return sigmoid(self.logit(image, boxes))
+        logits, taken = settled(fused, self.looks)
+        return sigmoid(logits), taken
 
 
 class Networks:
@@ -101,7 +101,8 @@ class Networks:
     def _judge(self, presentation: Presentation) -> Outcome:
         if presentation.box is None:
             return Outcome(None, presentation.missing)
-        return Outcome(float(self._fusion.probability(read(presentation), [presentation.box])[0]))
+        probability, taken = self._fusion.judge(read(presentation), [presentation.box])
+        return Outcome(float(probability[0]), "", {"looks": int(taken[0])})
 
 
 class TeacherScores:

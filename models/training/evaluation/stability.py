@@ -22,6 +22,7 @@ import cv2
 import numpy as np
 
 from ..export import MODELS, read_manifest
+from ..geometry import clip_box, cut
 from .presentations import Presentation, load, locate, read
 from .rates import Rate, percent, table, write_block
 from .scorers import Fusion, Library, Outcome
@@ -112,9 +113,7 @@ def jittered(box: np.ndarray, rng: np.random.Generator, count: int) -> list[np.n
 def looks(image: np.ndarray, box: np.ndarray) -> dict[str, float]:
     """What the face looks like in numbers, as src/quality.rs measures it."""
     height, width = image.shape[:2]
-    x0, y0 = (int(np.clip(v, 0, s - 1)) for v, s in zip(box[:2], (width, height), strict=True))
-    x1, y1 = int(np.clip(box[0] + box[2], x0 + 1, width)), int(np.clip(box[1] + box[3], y0 + 1, height))
-    face = cv2.resize(cv2.cvtColor(image[y0:y1, x0:x1], cv2.COLOR_RGB2GRAY), (128, 128), interpolation=cv2.INTER_AREA)
+    face = cv2.cvtColor(cut(image, clip_box(box, width, height), 128), cv2.COLOR_RGB2GRAY)
     sharpness = cv2.Laplacian(face.astype(np.float32), cv2.CV_32F)[1:-1, 1:-1].var()
     return {
         "face_size": round(float(box[3]), 1),
@@ -131,7 +130,7 @@ def jitter_series(presentations: Sequence[Presentation], fusion: Fusion, count: 
             continue
         image = read(p)
         rng = np.random.default_rng(zlib.crc32(p.name.encode()))
-        scores = fusion.probability(image, [p.box, *jittered(p.box, rng, count)])
+        scores, _ = fusion.judge(image, [p.box, *jittered(p.box, rng, count)])
         moved = {f"jitter {i + 1}": float(v) for i, v in enumerate(scores[1:])}
         yield Series(p, float(scores[0]), moved, looks(image, p.box))
 

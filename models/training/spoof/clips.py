@@ -20,6 +20,9 @@ from .camera import Camera
 
 SIZE = 128
 CROPS = {"tight": ("square", 1.5), "context": ("box", 3.2)}
+# What the third teacher is shown instead of the tight crop: the square at the place and in the size that the face asks
+# for, mirrored where the image ends.
+MIRRORED = "mirrored"
 CUTS = 2
 PRINT, REPLAY, UNKNOWN = 0, 1, -1
 SPECIES = {"print": PRINT, "screen": REPLAY, "replay": REPLAY, "spoof": UNKNOWN}
@@ -39,7 +42,7 @@ UNLABELLED_SHARE = 0.2  # of all samples
 # How far the label, not the teachers, decides the target.
 LABEL_TRUST = {"camera": 0.65, "crop": 0.8, "web": 0.6, "simulated": 0.85}
 # Sources that differ from that: these classes differ in exposure and sharpness too, which the labels would teach.
-SOURCE_TRUST = {"webcam-replay": 0.2, "office-phones": 0.6}
+SOURCE_TRUST = {"webcam-replay": 0.35, "office-phones": 0.6}
 
 
 def is_usable(record: dataset.Record) -> bool:
@@ -138,7 +141,7 @@ def unlabelled_sources(root: str | Path) -> list[Source]:
 class Clip:
     """One photographed face: what the networks see of it, cut several times, and what is known."""
 
-    crops: dict[str, np.ndarray]  # uint8 RGB, CUTS x SIZE x SIZE, one per network
+    crops: dict[str, np.ndarray]  # uint8 RGB, CUTS x SIZE x SIZE x 3: one per network, and MIRRORED
     trust: float  # how far the label, not the teachers, decides the target
     live: bool | None  # None where nobody says
     species: int
@@ -169,7 +172,7 @@ class Stream:
         image, box = self._distance(*self._truncate(*source.clips[pick]))
         image = self._camera.shoot(image)
         cuts = [self._cuts(image, box) for _ in range(CUTS)]
-        crops = {name: np.stack([cut[name] for cut in cuts]) for name in CROPS}
+        crops = {name: np.stack([cut[name] for cut in cuts]) for name in cuts[0]}
         return Clip(crops, source.trust, source.live, source.species[pick], source.origins[pick])
 
     def _truncate(self, image: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -210,8 +213,17 @@ class Stream:
     def _cuts(self, image: np.ndarray, box: np.ndarray) -> dict[str, np.ndarray]:
         box, flip = self._jittered(box), self._rng.random() < 0.5
         height, width = image.shape[:2]
-        crops = {}
-        for name, (kind, scale) in CROPS.items():
-            crop = cut(image, crop_rect(box, width, height, kind, scale), SIZE)
-            crops[name] = crop[:, ::-1] if flip else crop
-        return crops
+        crops = {name: cut(image, crop_rect(box, width, height, *shape), SIZE) for name, shape in CROPS.items()}
+        crops[MIRRORED] = mirrored_cut(image, box)
+        return {name: crop[:, ::-1] if flip else crop for name, crop in crops.items()}
+
+
+def mirrored_cut(image: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """The tight crop, but neither moved nor reduced where the image ends: mirrored there."""
+    height, width = image.shape[:2]
+    x, y, w, h = clip_box(box, width, height)
+    side = CROPS["tight"][1] * max(w, h)
+    left, top = x + w / 2 - side / 2, y + h / 2 - side / 2
+    margins = [max(0, int(np.ceil(beyond))) for beyond in (-top, top + side - height, -left, left + side - width)]
+    wider = cv2.copyMakeBorder(image, *margins, cv2.BORDER_REFLECT_101) if any(margins) else image
+    return cut(wider, np.float32([left + margins[2], top + margins[0], side, side]), SIZE)

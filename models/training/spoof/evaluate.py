@@ -80,19 +80,27 @@ def live_logits(crops: np.ndarray, run: Callable[[np.ndarray], np.ndarray]) -> n
 def torch_logits(data: ValidationSet, nets: nn.ModuleDict) -> dict[str, np.ndarray]:
     """Live logits per network name, images x views."""
     def run(net: nn.Module) -> Callable[[np.ndarray], np.ndarray]:
-        return lambda x: net(torch.from_numpy(x)).numpy()
+        device = next(net.parameters()).device
+        return lambda x: net(torch.from_numpy(x).to(device)).cpu().numpy()
 
     return {name: live_logits(data.crops[name], run(net)) for name, net in nets.items()}
 
 
 def summary_line(data: ValidationSet, nets: nn.ModuleDict) -> str:
-    """One line of progress: AUC per labelled source for each network and for their mean."""
+    """One line of progress for each network and for their mean: what ``_summary`` tells."""
     logits = {name: by_view.mean(1) for name, by_view in torch_logits(data, nets).items()}
     logits["mean"] = np.mean(list(logits.values()), 0)
+    return "val " + " | ".join(f"{name}: {_summary(data, z)}" for name, z in logits.items())
+
+
+def _summary(data: ValidationSet, z: np.ndarray) -> str:
+    """AUC of each source with both classes, attacks accepted of one with attacks alone, web portraits refused."""
     text = []
-    for name, z in logits.items():
-        values = [auc(z[data.part(s, True)], z[data.part(s, False)]) for s in LABELLED[:3]]
-        recapture = (z[data.part("phone-recapture", False)] >= 0).mean()
-        web = (z[np.isin(data.source, BONA_FIDE_WEB)] < 0).mean()
-        text.append(f"{name} {values[0]:.3f} {values[1]:.3f} {values[2]:.3f} rec {recapture:.3f} web {web:.3f}")
-    return "  val AUC nuaa office webcam, recapture accepted, web refused | " + " | ".join(text)
+    for source in np.unique(data.source):
+        bona, attack = z[data.part(source, True)], z[data.part(source, False)]
+        if len(bona) and len(attack):
+            text.append(f"{source} {auc(bona, attack):.3f}")
+        elif len(attack):
+            text.append(f"{source} accepted {(attack >= 0).mean():.3f}")
+    web = np.isin(data.source, BONA_FIDE_WEB)
+    return ", ".join(text + ([f"web refused {(z[web] < 0).mean():.3f}"] if web.any() else []))

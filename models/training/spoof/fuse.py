@@ -14,9 +14,11 @@ the others, and attacks as much as bona fide presentations.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from torch import nn
 
 from ..export import MODELS, export_spoof, read_manifest, write_manifest
 from .clips import BONA_FIDE_WEB
@@ -33,12 +35,12 @@ ATTACK_SHARE = 0.5
 EQUALITY = 0.02
 
 
-def sample_weights(data: ValidationSet) -> np.ndarray:
-    """Weights per image: each source and class together counts as stated above."""
+def sample_weights(data: ValidationSet, counted: np.ndarray | bool = True) -> np.ndarray:
+    """Weights per image: each source and class together counts as stated above, of the images that are ``counted``."""
     weights = np.zeros(len(data.records))
     for source in np.unique(data.source):
         for live in (False, True):
-            part = data.part(source, live)
+            part = data.part(source, live) & counted
             if part.any():
                 cell = NUAA_WEIGHT if source == "nuaa" else 1.0 if source in LABELLED else WEB_WEIGHT
                 weights[part] = cell / part.sum()
@@ -71,28 +73,27 @@ def fit_looks(spoof: dict, logits: dict[str, np.ndarray], live: np.ndarray, weig
             spoof["networks"][n]["weights"][at] = round(float(factor), 4)
 
 
-def _export(manifest: dict, folder: Path, checkpoint: Path | None, wide: Path | None) -> None:
+def trained(checkpoint: Path | None, wide: Path | None) -> dict[str, nn.Module]:
+    """The networks of these checkpoints, by their names in the manifest."""
     nets = dict(load_average(checkpoint)) if checkpoint else {}
-    if wide:
-        nets["wide"] = load_average(wide)["context"]
-    for network in manifest["spoof"]["networks"]:
-        if network["name"] in nets:
-            export_spoof(nets[network["name"]], folder / network["file"])
+    return nets | ({"wide": load_average(wide)["context"]} if wide else {})
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     layout = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(prog="python -m training.spoof.fuse", description=__doc__, formatter_class=layout)
     parser.add_argument("--data", required=True, help="folder with labels.csv")
     parser.add_argument("--checkpoint", type=Path, help="of the networks tight and context")
     parser.add_argument("--wide", type=Path, help="checkpoint whose context network becomes wide")
     parser.add_argument("--out", type=Path, default=MODELS, help="folder with manifest.json")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     manifest = read_manifest(args.out)
     spoof = manifest["spoof"]
-    _export(manifest, args.out, args.checkpoint, args.wide)
+    files = {n["name"]: args.out / n["file"] for n in spoof["networks"]}
+    for name, net in trained(args.checkpoint, args.wide).items():
+        export_spoof(net, files[name])
     data = ValidationSet(args.data, spoof["networks"])
-    logits = {n["name"]: live_logits(data.crops[n["name"]], onnx_logits(args.out / n["file"])) for n in spoof["networks"]}
+    logits = {name: live_logits(data.crops[name], onnx_logits(file)) for name, file in files.items()}
     fit_looks(spoof, logits, data.live, sample_weights(data))
     write_manifest(manifest, args.out)
     web = np.isin(data.source, BONA_FIDE_WEB)

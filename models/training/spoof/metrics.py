@@ -19,11 +19,16 @@ def auc(bona_fide: np.ndarray, attack: np.ndarray) -> float:
     return float((below + ties / 2).mean() / len(attack))
 
 
-def eer(bona_fide: np.ndarray, attack: np.ndarray) -> float:
-    """Error rate where APCER equals BPCER."""
+def error_rates(bona_fide: np.ndarray, attack: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """APCER and BPCER at every score as the threshold, from the lowest to the highest."""
     cuts = np.unique(np.concatenate([bona_fide, attack]))
     apcer = 1 - np.searchsorted(np.sort(attack), cuts, "left") / len(attack)
-    bpcer = np.searchsorted(np.sort(bona_fide), cuts, "left") / len(bona_fide)
+    return apcer, np.searchsorted(np.sort(bona_fide), cuts, "left") / len(bona_fide)
+
+
+def eer(bona_fide: np.ndarray, attack: np.ndarray) -> float:
+    """Error rate where APCER equals BPCER."""
+    apcer, bpcer = error_rates(bona_fide, attack)
     at = int(np.argmin(np.abs(apcer - bpcer)))
     return float((apcer[at] + bpcer[at]) / 2)
 

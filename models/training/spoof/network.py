@@ -83,6 +83,7 @@ class LivenessNet(nn.Module):
         where unknown; its folded share goes out of the live logit again.
         """
         state, layers = self.state_dict(), {name for name, module in self.named_modules() if isinstance(module, nn.Conv2d)}
+        exported = {name: value.to(x.device) for name, value in exported.items()}
         if {name.removesuffix(".weight") for name in exported if name.endswith(".weight")} != layers | {"head"}:
             raise ValueError("the exported network has other layers than the one to be trained")
         self.load_state_dict(state | {name: value for name, value in exported.items() if name in state})
@@ -94,7 +95,7 @@ class LivenessNet(nn.Module):
         features = self.eval().embed(x)
         for hook in hooks:
             hook.remove()
-        weights = _ridge(torch.cat([features, torch.ones(len(features), 1)], 1), taught)
+        weights = _ridge(torch.cat([features, features.new_ones(len(features), 1)], 1), taught)
         self.imitation.weight.copy_(weights[:-1].T)
         self.imitation.bias.copy_(weights[-1])
         return self._folded(-IMITATION_SHARE)
@@ -117,7 +118,7 @@ def _ridge(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """Regression of y on x over the rows without NaN, and zeros where there are none."""
     known = ~y.isnan().any(1)
     if not known.any():
-        return torch.zeros(x.shape[1], y.shape[1])
+        return x.new_zeros(x.shape[1], y.shape[1])
     x, y = x[known].double(), y[known].double()
     gram = x.T @ x
-    return torch.linalg.solve(gram + RIDGE * gram.diagonal().mean() * torch.eye(len(gram)), x.T @ y).float()
+    return torch.linalg.solve(gram + RIDGE * gram.diagonal().mean() * torch.eye(len(gram), device=gram.device), x.T @ y).float()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -47,14 +47,14 @@ def _pictures(root: Path, record: dataset.Record, side: float) -> Iterator[tuple
         yield from (_reduced(image, face, side) for face in faces)
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with labels.csv")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     parser.add_argument("--side", type=float, default=180, help="largest height of a face, in pixels")
     parser.add_argument("--quality", type=int, default=90, help="of WebP")
     parser.add_argument("--unlabelled", action="store_true", help="faces that only teachers can say something about too")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     args.out.mkdir(parents=True, exist_ok=True)
     total = 0
     with open(args.out / "labels.csv", "w", newline="", encoding="utf-8") as handle:

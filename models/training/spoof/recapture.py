@@ -3,7 +3,8 @@
 Everything that happens to light (ink, emission, glow, reflections, shading, sub-pixels, blur) is
 computed in linear light; only storage is sRGB. Images are float32 RGB (height, width, 3).
 The optical steps follow how recapture artefacts arise: halftone and sub-pixel lattices are drawn
-finer than the camera samples and reach its grid by resampling, so moire is true aliasing.
+finer than the camera samples and reach its grid by resampling, so their moire is true aliasing. Where a display is too
+fine to draw its sub-pixels, a third of the replays, the beat with the sensor is drawn as fringes instead.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from multiprocessing import Pool
 from pathlib import Path
 
@@ -58,14 +59,14 @@ class _Renderer:
         return frame[y0:y1, x0:x1], [float(v) for v in box - np.float32([x0, y0, 0, 0])], species, record.source
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", required=True, help="folder with labels.csv")
     parser.add_argument("--out", default="training/runs/recapture", help="folder to write")
     parser.add_argument("--count", type=int, default=14_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=2)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
     index, offset = [], 0

@@ -10,8 +10,9 @@ goes on from its last checkpoints.
 from __future__ import annotations
 
 import argparse
+import copy
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,8 +25,9 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
+from .. import dataset
 from ..export import read_manifest
-from .clips import CROPS, CUTS, Clip, Source, Stream, real_sources, simulated_source, unlabelled_sources
+from .clips import CROPS, CUTS, MIRRORED, Clip, Source, Stream, real_sources, simulated_source, unlabelled_sources
 from .evaluate import ValidationSet, summary_line
 from .mixtures import Batch, with_mixtures
 from .network import LivenessNet
@@ -42,7 +44,7 @@ WARM_UP = 200
 
 def collate(clips: list[Clip], names: tuple[str, ...]) -> Batch:
     """Tensors of the clips; ``names`` are the sources that ``origin`` counts."""
-    batch = {name: torch.from_numpy(np.concatenate([c.crops[name] for c in clips])) for name in CROPS}
+    batch = {name: torch.from_numpy(np.concatenate([c.crops[name] for c in clips])) for name in clips[0].crops}
     batch["trust"] = torch.tensor([c.trust for c in clips])
     batch["live"] = torch.tensor([torch.nan if c.live is None else float(c.live) for c in clips])
     batch["species"] = torch.tensor([c.species for c in clips])
@@ -58,7 +60,7 @@ def taught_samples(batch: Batch, teachers, device: str) -> Batch:
     each = {name: batch[name].repeat_interleave(CUTS, 0) for name in ("trust", "live", "species")}
     trust, target = each.pop("trust"), each["live"]
     if teachers:
-        logits = teachers.answers(seen_in(samples["tight"], samples["context"]))
+        logits = teachers.answers(seen_in(batch[MIRRORED], samples["context"]))
         target = trust * target + (1 - trust) * combine(logits)
         taught = standardise(logits)
     else:
@@ -240,7 +242,7 @@ class Trainer:
         path.with_suffix(".tmp").replace(path)
 
     def save_average(self, path: Path) -> None:
-        """What ``load_average`` reads and nothing else: a twelfth of a checkpoint."""
+        """What ``load_average`` reads and nothing else: an eighth of a checkpoint."""
         path.parent.mkdir(parents=True, exist_ok=True)
         state = {k: v.half() if v.dtype.is_floating_point else v for k, v in self.average.state_dict().items()}
         torch.save({"average": state, "step": self.step, "blocks": self.plan.blocks}, path)
@@ -258,6 +260,11 @@ def load_average(path: Path) -> nn.ModuleDict:
     state = torch.load(path, map_location="cpu", weights_only=True)
     nets = new_pair(state["blocks"])
     nets.load_state_dict(state["average"])
+    return folded(nets)
+
+
+def folded(nets: nn.ModuleDict) -> nn.ModuleDict:
+    """As the library is to see them: changed in place and ready to evaluate."""
     for net in nets.values():
         net.fold_imitation()
     return nets.eval()
@@ -267,7 +274,7 @@ def _blocks(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split(","))
 
 
-def _arguments() -> argparse.Namespace:
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", required=True, help="folder with labels.csv")
     parser.add_argument("--teachers", help="folder with the teachers; without it labels alone decide")
@@ -276,8 +283,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--unlabelled", action="store_true", help="show faces that only teachers can say something about too")
     parser.add_argument("--mixtures", type=float, default=0.0, help="mixtures of two clips for each clip, taught by teachers")
     parser.add_argument("--out", type=Path, default=RUNS, help="folder for the checkpoints, one folder a pair")
-    parser.add_argument("--steps", type=int, default=6000)
-    parser.add_argument("--minutes", type=float, default=float("inf"), help="end sooner, rate lowered in time")
+    parser.add_argument("--steps", type=int, help="6000 unless --minutes is given; earlier starts count")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="end this start sooner, rate lowered in time")
     parser.add_argument("--clips", type=int, default=48, help="clips per batch, each cut twice")
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--pool", type=int, default=4800, help="samples in the shuffle pool")
@@ -291,8 +298,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--sparing", type=int, default=1, help="further pairs learn from every so many-th batch")
     parser.add_argument("--report", type=int, default=50, help="steps between progress lines")
     parser.add_argument("--save", type=int, default=750, help="steps between checkpoints")
-    parser.add_argument("--no-validation", action="store_true", help="DATA has no val split")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
+    if args.steps is None:
+        args.steps = 6000 if args.minutes == float("inf") else float("inf")
     if (args.unlabelled or args.mixtures) and not args.teachers:
         parser.error("--unlabelled and --mixtures need --teachers: nothing else says what to learn from them")
     if args.start and args.leave_out:
@@ -315,8 +323,8 @@ def trainers_of(args: argparse.Namespace, names: tuple[str, ...]) -> dict[str, T
     return trainers
 
 
-def main() -> None:
-    args = _arguments()
+def main(argv: Sequence[str] | None = None) -> None:
+    args = _arguments(argv)
     sources = real_sources(args.data) + (unlabelled_sources(args.data) if args.unlabelled else [])
     if args.recapture:
         sources.append(simulated_source(args.recapture))
@@ -326,7 +334,8 @@ def main() -> None:
     names = tuple(sorted({origin for source in sources for origin in source.origins}))
     trainers = trainers_of(args, names)
     first = next(iter(trainers.values()))
-    validation = ValidationSet(args.data, read_manifest()["spoof"]["networks"]) if not args.no_validation else None
+    judges = bool(dataset.load(args.data, split="val"))  # what ``pack`` writes has no such split
+    validation = ValidationSet(args.data, read_manifest()["spoof"]["networks"]) if judges else None
     teachers = teachers_on(args.device, args.teachers) if args.teachers else None
     # Clips after an interruption are new ones, not those that were seen before it.
     stream = _Clips(sources, args.seed + first.step)
@@ -373,7 +382,7 @@ def save_all(trainers: dict[str, Trainer], out: Path, validation: ValidationSet 
         trainer.save(out / name / "checkpoint.pt")
         trainer.save_average(out / f"{name}.pt")
         if validation:
-            print(f"{name}: {summary_line(validation, trainer.average)}", flush=True)
+            print(f"{name}: {summary_line(validation, folded(copy.deepcopy(trainer.average)))}", flush=True)
 
 
 if __name__ == "__main__":

@@ -98,7 +98,6 @@ class TestFigures:
         assert {name: rate.value for name, rate in found.apcer.items()} == {"print": 0.5, "screen": 0.25}
         assert found.bpcer.value == 0.2
         assert found.acer == pytest.approx((0.5 + 0.2) / 2)
-        assert found.worst == found.apcer["print"]
 
     def test_what_got_no_verdict_is_counted_apart(self):
         found = part("all", self.TABLE, 0.5, rounds=50)
@@ -121,6 +120,11 @@ class TestFigures:
         assert found.auc == pytest.approx(7 / 9)
         assert (found.auc_interval is not None) == (found.eer_interval is not None) == enough
         assert not enough or found.auc_interval[0] < 7 / 9 < found.auc_interval[1]
+
+    def test_groups_that_err_nowhere_have_no_interval(self):
+        people = [presentation(s, group=g) for s, g in zip(["live"] * 3 + ["print"] * 3, "123456", strict=True)]
+        found = curve(Judged(people, [Outcome(v) for v in (0.9, 0.8, 0.7, 0.3, 0.1, 0.2)]), rounds=200)
+        assert (found.auc, found.auc_interval, found.eer, found.eer_interval) == (1.0, None, 0.0, None)
 
     def test_operating_points_hold_portraits_apart(self):
         people = [presentation(), presentation(assumed=True), presentation("print")]
@@ -341,6 +345,14 @@ def test_a_whole_run_on_a_folder(pictures, tmp_path):
     assert [p.species for p in again.presentations] == [r["species"] for r in rows]
 
 
+def test_looks_are_counted_for_each_class():
+    people = [presentation(), presentation(), presentation("print"), presentation(assumed=True), presentation()]
+    outcomes = [*(Outcome(0.5, "", {"looks": n}) for n in (1, 3, 2, 1)), Outcome(None, "no_face")]
+    text = markdown.looks(Judged(people, outcomes))
+    assert "| bona fide, sources with labels | 50.0 % | 0.0 % | 50.0 % | 2 |" in text
+    assert "| attacks | 0.0 % | 100.0 % | 0.0 % | 1 |" in text and "| all | 50.0 % | 25.0 % | 25.0 % | 4 |" in text
+
+
 def test_the_sheet_is_made_on_request_and_kept_from_git(tmp_path):
     cv2.imwrite(str(tmp_path / "x.png"), cv2.imread(str(PORTRAIT)))
     rows = [(replace(presentation(s), path=tmp_path / "x.png"), Outcome(v)) for s, v in (("live", 0.1), ("print", 0.1))]
@@ -413,6 +425,7 @@ def test_everything_renews_the_card(tmp_path, library):
     everything.main([*args, "--jitter-images", "2", "--card", str(copy)])
     kept = [name for _, name, text, _ in card.BLOCK.findall(copy.read_text("utf-8")) if text == "old\n"]
     assert kept == ["leave-one-out", "teachers"]
+    assert "| bona fide, sources with labels |" in (tmp_path / "report" / "blocks" / "looks.md").read_text("utf-8")
 
 
 def test_library_and_networks_see_the_same_face(pictures, library):
@@ -434,17 +447,21 @@ def test_further_looks_count_by_doubt():
     def look(attack: float, live: float) -> dict:
         return {"doubt": {"attack": attack, "live": live}}
 
+    def logits(fused: np.ndarray, looks: list[dict]) -> np.ndarray:
+        return settled(fused, looks)[0]
+
     fused = np.array([[1.0, 0.0], [-1.0, 0.0]])
     for doubt, expected in ((1.0, 1.0), (1.25, 0.75), (2.0, 0.0), (np.inf, 0.0)):
-        assert settled(fused, [{}, look(doubt, doubt)]) == pytest.approx([expected, -expected])
+        assert logits(fused, [{}, look(doubt, doubt)]) == pytest.approx([expected, -expected])
     # Without numbers there is always doubt, as the library has it.
-    assert settled(fused, [{}, {}]) == pytest.approx([0.0, 0.0])
+    assert logits(fused, [{}, {}]) == pytest.approx([0.0, 0.0])
     # A look that was not taken asks for no other; one that leaves doubt does.
     fused = np.array([[3.0, 0.0, -9.0], [0.0, 0.5, -9.0], [0.0, 3.0, -9.0]])
-    assert settled(fused, [{}, look(1.0, 1.0), look(1.5, 1.5)]) == pytest.approx([3.0, -9.0, 3.0])
+    found, taken = settled(fused, [{}, look(1.0, 1.0), look(1.5, 1.5)])
+    assert found == pytest.approx([3.0, -9.0, 3.0]) and taken.tolist() == [1, 3, 2]
     fused = np.array([[2.5, 7.5], [1.5, 6.5], [2.0, 7.0], [-2.5, 2.5], [-3.5, 1.5], [-3.0, 2.0]])
-    assert settled(fused, [{}, look(3.5, 2.5)]) == pytest.approx([2.5, 6.5, 4.5, 2.5, -3.5, -0.5])
-    assert settled(fused, [{}, {"doubt": {"live": 2.5}}]) == pytest.approx([2.5, 6.5, 4.5, 2.5, 1.5, 2.0])
+    assert logits(fused, [{}, look(3.5, 2.5)]) == pytest.approx([2.5, 6.5, 4.5, 2.5, -3.5, -0.5])
+    assert logits(fused, [{}, {"doubt": {"live": 2.5}}]) == pytest.approx([2.5, 6.5, 4.5, 2.5, 1.5, 2.0])
 
 
 def test_a_network_that_looks_later_says_nothing_before():

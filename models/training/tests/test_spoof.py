@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from training.export import export_spoof
+from training.export import MODELS, export_spoof
 from training.geometry import crop_rect, cut
 from training.spoof import metrics, recapture
 from training.spoof.camera import Camera
-from training.spoof.clips import CROPS, SIZE, Source, Stream
+from training.spoof.clips import CROPS, MIRRORED, SIZE, Source, Stream, mirrored_cut
 from training.spoof.fuse import fit
 from training.spoof.mixtures import Mixture, with_mixtures
 from training.spoof.network import IMITATION_SHARE, LivenessNet
+from training.spoof.teachers import Teachers, TorchTeachers, views
 from training.spoof.train import (
     Plan, ShufflePool, Trainer, collate, imitation_loss, initial_weights, load_average, loss_of, taught_samples,
 )  # fmt: skip
@@ -76,6 +77,45 @@ def test_crops_lie_inside_the_image(kind, scale, box):
     x, y, w, h = crop_rect(np.float32(box), 200, 240, kind, scale)
     assert x >= 0 and y >= 0 and x + w <= 200.001 and y + h <= 240.001
     assert cut(picture(1), np.float32([x, y, w, h]), SIZE).shape == (SIZE, SIZE, 3)
+
+
+def test_the_third_teacher_sees_the_tight_crop_where_the_image_goes_on():
+    tight = cut(picture(1), crop_rect(BOX, 200, 240, *CROPS["tight"]), SIZE)
+    assert np.array_equal(mirrored_cut(picture(1), BOX), tight)
+
+
+@pytest.mark.parametrize("box", [(2, 3, 80, 100), (110, 130, 88, 108), (5, 5, 190, 230), (60, 0, 80, 100)])
+def test_the_third_teacher_sees_what_it_was_trained_with_where_the_image_ends(box):
+    image, box = picture(1), np.float32(box)
+    moved = cut(image, crop_rect(box, 200, 240, *CROPS["tight"]), SIZE)
+    # They differ by how they resample, not by what they show.
+    off, far = (np.abs(crop.astype(float) - views(image, box)[2]).mean() for crop in (mirrored_cut(image, box), moved))
+    assert off < 3 and far > 3 * off
+
+
+def test_teachers_are_asked_about_the_mirrored_crop_and_the_context():
+    batch = collate([next(iter(Stream(sources(), seed))) for seed in range(12)], ("a", "b"))
+    mirrored, context = batch[MIRRORED], batch["context"]
+    assert not torch.equal(mirrored, batch["tight"])  # some of these images end beside the face
+    asked = []
+
+    class Recorder:
+        def answers(self, seen):
+            asked.extend(seen)
+            return torch.zeros(len(seen[0]), 3)
+
+    samples = taught_samples(batch, Recorder(), "cpu")
+    assert torch.equal(asked[2], mirrored) and asked[0].shape == asked[1].shape == (len(context), 80, 80, 3)
+    assert MIRRORED not in samples
+
+
+def test_teachers_answer_alike_in_both_engines():
+    folder = MODELS.parent.parent / "shared" / "teachers"
+    if not folder.is_dir():
+        pytest.skip("the teachers are not part of this project")
+    shown = [torch.from_numpy(np.stack([view, view[:, ::-1]])) for view in views(picture(1), BOX)]
+    one, other = Teachers(folder).answers(shown), TorchTeachers(folder, "cpu").answers(shown)
+    assert torch.allclose(one, other, atol=1e-2) and len(one.unique()) > 3
 
 
 def test_samples_are_balanced_and_carry_their_label():

@@ -1,0 +1,91 @@
+"""The liveness networks' training, command after command, on one portrait."""
+
+import csv
+import json
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+
+from training import compare
+from training.export import MODELS, read_manifest
+from training.geometry import MASK_TEMPLATE
+from training.spoof import fuse, pack, render, train
+
+PORTRAIT = MODELS.parent / "tests" / "fixtures" / "astronaut.png"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A web portrait, a photographed person and a print of her, each in train and val, and an empty room."""
+    folder = tmp_path_factory.mktemp("data")
+    portrait = cv2.imread(str(PORTRAIT))
+    face = {"box": [166, 66, 118, 146], "points": (MASK_TEMPLATE * 1.5 + (153, 60)).ravel().tolist(), "score": 0.9}
+    rows = []
+    for kind, source, label, dim in (
+        ("faces", "lfw", "", 1.0), ("liveness", "nuaa", "live", 0.8), ("liveness", "nuaa", "print", 0.5), ("none", "rooms", "none", 0.0)
+    ):  # fmt: skip
+        for split in ("train", "val"):
+            name = f"{source}-{label}-{split}.png"
+            cv2.imwrite(str(folder / name), (portrait * dim + 40).clip(0, 255).astype(np.uint8))
+            row = {"path": name, "kind": kind, "source": source, "label": label, "group": name, "split": split, "framing": "frame"}
+            faces = [] if kind == "none" else [face]
+            rows.append(row | {"width": 512, "height": 512, "n_faces": len(faces), "faces": json.dumps(faces)})
+    with open(folder / "labels.csv", "w", newline="", encoding="utf-8") as handle:
+        writer = csv.DictWriter(handle, [*rows[0], "boxes", "ref_live"])
+        writer.writeheader()
+        writer.writerows(rows)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def recapture(data, tmp_path_factory):
+    out = tmp_path_factory.mktemp("recapture")
+    render.main(["--data", str(data), "--out", str(out), "--count", "4", "--workers", "1"])
+    return out
+
+
+def trained(data, recapture, out, *options):
+    size = ["--clips", "4", "--pool", "16", "--workers", "0", "--save", "1", "--uses", "1"]
+    train.main(["--data", str(data), "--recapture", str(recapture), "--out", str(out), *size, *options])
+    return out / "blocks-111.pt"
+
+
+def test_from_images_to_files_that_the_library_reads(data, recapture, tmp_path, capsys):
+    checkpoint = trained(data, recapture, tmp_path / "run", "--steps", "2", "--leave-out", "nuaa")
+    assert "blocks-111: val tight: nuaa " in capsys.readouterr().out and (tmp_path / "run" / "without-nuaa.pt").exists()
+    models = tmp_path / "models"
+    models.mkdir()
+    for file in [*MODELS.glob("*.onnx"), MODELS / "manifest.json"]:
+        shutil.copy(file, models)
+    before = {n["name"]: n["sha256"] for n in read_manifest(models)["spoof"]["networks"]}
+    fuse.main(["--data", str(data), "--checkpoint", str(checkpoint), "--wide", str(checkpoint), "--out", str(models)])
+    after = {n["name"]: n["sha256"] for n in read_manifest(models)["spoof"]["networks"]}
+    assert before.keys() == after.keys() and not set(before.values()) & set(after.values())
+    none = str(tmp_path / "none.pt")
+    others = ["--detector", none, "--mask", none]
+    named = ["--data", str(data), "--models", str(models), "--spoof", str(checkpoint), "--wide", str(checkpoint), *others]
+    compare.main(named)
+    files = {line.split()[0] for line in capsys.readouterr().out.splitlines() if ".onnx" in line}
+    assert files == {"liveness_tight.onnx", "liveness_context.onnx", "liveness_wide.onnx"}
+    with pytest.raises(SystemExit, match="export the checkpoint again"):
+        compare.main(["--data", str(data), "--models", str(MODELS), "--spoof", str(checkpoint), *others])
+
+
+def test_a_run_goes_on_where_it_ended_and_minutes_end_it(data, recapture, tmp_path, capsys):
+    trained(data, recapture, tmp_path, "--steps", "1")
+    trained(data, recapture, tmp_path, "--minutes", "0.0001")
+    out = capsys.readouterr().out
+    assert "resumed at step 1" in out and "step 2 loss" in out
+
+
+def test_shipped_networks_are_trained_further(data, recapture, tmp_path, capsys):
+    trained(data, recapture, tmp_path, "--steps", "1", "--start", str(MODELS))
+    assert "blocks-111 step 1 loss" in capsys.readouterr().out
+
+
+def test_what_is_packed_for_another_machine_is_enough_to_train_there(data, recapture, tmp_path, capsys):
+    pack.main(["--data", str(data), "--out", str(tmp_path / "packed")])
+    trained(tmp_path / "packed", recapture, tmp_path / "run", "--steps", "1")
+    assert "val tight" not in capsys.readouterr().out

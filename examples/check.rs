@@ -195,8 +195,8 @@ fn in_order<T: Sync, R: Send>(
         .map_or(1, usize::from)
         .min(items.len());
     let next = AtomicUsize::new(0);
-    // Bounded, so that results do not pile up behind one slow image.
-    let (sender, receiver) = mpsc::sync_channel(4 * threads.max(1));
+    // Unbounded: what waits behind a slow image is some hundred bytes an image, no pixels.
+    let (sender, receiver) = mpsc::channel();
     std::thread::scope(|scope| {
         for _ in 0..threads {
             let (sender, next, work) = (sender.clone(), &next, &work);

@@ -39,10 +39,11 @@ static void begin(liveness_result *result)
   *result = empty;
 }
 
-bridge_answer bridge_check(const liveness_engine *engine, int kind, const void *data, size_t len,
+bridge_answer bridge_check(const liveness_engine *engine, int kind, const uint8_t *data, size_t len,
                            uint32_t flags, liveness_result *result)
 {
   bridge_answer answer = {LIVENESS_ERROR_BAD_REQUEST, NULL, NULL};
+  const char *text = (const char *)data;
   if (result != NULL)
     begin(result);
   switch (kind) {
@@ -52,12 +53,12 @@ bridge_answer bridge_check(const liveness_engine *engine, int kind, const void *
     break;
   case BRIDGE_BASE64:
     answer.status = result != NULL
-                        ? liveness_check_base64(engine, data, len, result)
-                        : liveness_check_base64_json(engine, data, len, flags, &answer.json);
+                        ? liveness_check_base64(engine, text, len, result)
+                        : liveness_check_base64_json(engine, text, len, flags, &answer.json);
     break;
   case BRIDGE_FILE:
-    answer.status = result != NULL ? liveness_check_file(engine, data, result)
-                                   : liveness_check_file_json(engine, data, flags, &answer.json);
+    answer.status = result != NULL ? liveness_check_file(engine, text, result)
+                                   : liveness_check_file_json(engine, text, flags, &answer.json);
     break;
   }
   return with_reason(answer);

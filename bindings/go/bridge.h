@@ -22,8 +22,9 @@ bridge_answer bridge_init(float threshold, float mask_threshold, float second_fa
                           const char *models_dir, liveness_engine **engine);
 
 /* Exactly one of result and json is asked for: json where `result` is null. A file's `data` is its
- * path, which ends with a NUL. */
-bridge_answer bridge_check(const liveness_engine *engine, int kind, const void *data, size_t len,
+ * path, which ends with a NUL. `data` is not void *: behind that, cgo looks for Go pointers in all of
+ * the object that the bytes are a part of, and panics where it finds one. */
+bridge_answer bridge_check(const liveness_engine *engine, int kind, const uint8_t *data, size_t len,
                            uint32_t flags, liveness_result *result);
 
 bridge_answer bridge_check_pixels(const liveness_engine *engine, const uint8_t *data, size_t len,

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unsafe"
 )
 
 func TestEveryWayInSaysTheSame(t *testing.T) {
@@ -117,6 +118,29 @@ func TestNothingIsUnreadable(t *testing.T) {
 		if !errors.Is(err, ErrUnreadableImage) || string(text) != string(ErrUnreadableImage.JSON()) {
 			t.Errorf("%s: %s, %v", name, text, err)
 		}
+	}
+}
+
+func TestInsideAnObjectWithPointers(t *testing.T) {
+	engine := newEngine(t, Config{})
+	// C gets the bytes only, so a pointer beside them must not be held against the call.
+	type frame struct {
+		next  *frame
+		bytes [64]byte
+	}
+	held := &frame{next: &frame{}}
+	text := held.bytes[:copy(held.bytes[:], "no image")]
+	for name, image := range map[string]Image{
+		"encoded": Encoded(text),
+		"base64":  Base64(unsafe.String(unsafe.SliceData(text), len(text))),
+	} {
+		if _, err := engine.CheckContext(t.Context(), image); !errors.Is(err, ErrUnreadableImage) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	pixels := Pixels{Format: Gray, Data: held.bytes[:], Width: 8, Height: 8}
+	if _, err := engine.CheckPixels(pixels); !errors.Is(err, ErrFaceCount) {
+		t.Errorf("pixels: %v", err)
 	}
 }
 

@@ -76,7 +76,7 @@ func (data Encoded) check(engine *C.liveness_engine, flags C.uint32_t, result *C
 	if len(data) > 0 {
 		first = unsafe.SliceData(data)
 	}
-	return answer{c: C.bridge_check(engine, C.BRIDGE_ENCODED, unsafe.Pointer(first), C.size_t(len(data)), flags, result)}
+	return answer{c: C.bridge_check(engine, C.BRIDGE_ENCODED, (*C.uint8_t)(unsafe.Pointer(first)), C.size_t(len(data)), flags, result)}
 }
 
 func (text Base64) check(engine *C.liveness_engine, flags C.uint32_t, result *C.liveness_result) answer {
@@ -84,7 +84,7 @@ func (text Base64) check(engine *C.liveness_engine, flags C.uint32_t, result *C.
 	if len(text) > 0 {
 		first = unsafe.StringData(string(text))
 	}
-	return answer{c: C.bridge_check(engine, C.BRIDGE_BASE64, unsafe.Pointer(first), C.size_t(len(text)), flags, result)}
+	return answer{c: C.bridge_check(engine, C.BRIDGE_BASE64, (*C.uint8_t)(unsafe.Pointer(first)), C.size_t(len(text)), flags, result)}
 }
 
 func (path File) check(engine *C.liveness_engine, flags C.uint32_t, result *C.liveness_result) answer {
@@ -93,7 +93,7 @@ func (path File) check(engine *C.liveness_engine, flags C.uint32_t, result *C.li
 	}
 	text := C.CString(string(path))
 	defer C.free(unsafe.Pointer(text))
-	return answer{c: C.bridge_check(engine, C.BRIDGE_FILE, unsafe.Pointer(text), 0, flags, result)}
+	return answer{c: C.bridge_check(engine, C.BRIDGE_FILE, (*C.uint8_t)(unsafe.Pointer(text)), 0, flags, result)}
 }
 
 func (pixels Pixels) check(engine *C.liveness_engine, flags C.uint32_t, result *C.liveness_result) answer {

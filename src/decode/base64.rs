@@ -15,6 +15,9 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true),
 );
 
+/// The `=` that fill up the last four digits.
+const MAX_PADDING: usize = 2;
+
 /// Longest `data:image/...;base64,` that is looked for.
 const MAX_PREFIX: usize = 256;
 
@@ -22,25 +25,38 @@ const MAX_PREFIX: usize = 256;
 /// `data:` prefix.
 pub(super) fn decode(text: &[u8], limits: &Limits) -> Result<Vec<u8>, Error> {
     let text = without_prefix(text)?;
-    let digits = text
-        .iter()
-        .filter(|byte| !byte.is_ascii_whitespace() && **byte != b'=')
-        .count() as u64;
+    let padding = text.iter().filter(|byte| **byte == b'=').count();
+    let digits = characters(text).count() - padding;
     // Counted as decoded, and before anything is allocated for it.
-    limits.check_file(digits / 4 * 3 + digits % 4 * 3 / 4)?;
-    memory::expect(digits.saturating_mul(2))?;
-    let standard: Vec<u8> = text
-        .iter()
-        .filter(|byte| !byte.is_ascii_whitespace())
-        .map(|byte| match byte {
-            b'-' => b'+',
-            b'_' => b'/',
-            other => *other,
-        })
-        .collect();
+    limits.check_file((digits / 4 * 3 + digits % 4 * 3 / 4) as u64)?;
+    // It does not count as decoded, so without this it would be copied in any length.
+    if padding > MAX_PADDING {
+        return Err(Error::unreadable(format!(
+            "the base64 text has {padding} '=', which only end it, {MAX_PADDING} at most: send the base64 of one image"
+        )));
+    }
+    memory::expect((digits as u64).saturating_mul(2))?;
     LENIENT
-        .decode(standard)
+        .decode(standard(text, digits + padding))
         .map_err(|error| Error::unreadable(format!("the base64 text is invalid: {error}")))
+}
+
+fn characters(text: &[u8]) -> impl Iterator<Item = u8> {
+    text.iter()
+        .copied()
+        .filter(|byte| !byte.is_ascii_whitespace())
+}
+
+/// The `length` characters of the text in the standard alphabet.
+fn standard(text: &[u8], length: usize) -> Vec<u8> {
+    // Of an iterator that filters, collect() does not know the length: it would take up to twice it.
+    let mut standard = Vec::with_capacity(length);
+    standard.extend(characters(text).map(|byte| match byte {
+        b'-' => b'+',
+        b'_' => b'/',
+        other => other,
+    }));
+    standard
 }
 
 fn without_prefix(text: &[u8]) -> Result<&[u8], Error> {
@@ -115,6 +131,40 @@ mod tests {
                 "{text:?}"
             );
         }
+    }
+
+    #[test]
+    fn padding_is_refused_before_it_is_copied() {
+        let text = format!("+/++AQI={}", " =".repeat(1000));
+        let error = decode(text.as_bytes(), &LIMITS).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::UnreadableImage);
+        assert!(error.detail().contains("1001 '='"), "{error}");
+        // Too large goes before unreadable.
+        let error = decode(b"AAAAAAAAAA===", &LIMITS).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::ImageTooLarge);
+    }
+
+    #[test]
+    fn no_base64_has_more_padding() {
+        for length in 0..10 {
+            for places in 0..1_u32 << length {
+                let text: Vec<u8> = (0..length)
+                    .map(|place| [b'A', b'='][(places >> place & 1) as usize])
+                    .collect();
+                let padding = places.count_ones() as usize;
+                assert!(
+                    padding <= MAX_PADDING || LENIENT.decode(&text).is_err(),
+                    "{}",
+                    text.escape_ascii()
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_copy_takes_what_was_counted() {
+        let copy = standard(b" -_\r\n-- AQI A = ", 9);
+        assert_eq!((&copy[..], copy.capacity()), (&b"+/++AQIA="[..], 9));
     }
 
     #[test]

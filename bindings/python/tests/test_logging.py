@@ -112,6 +112,26 @@ def test_it_cannot_be_changed_from_inside(engine: Liveness, portrait: Path) -> N
     assert "from inside itself" in Meddling.seen
 
 
+def test_one_that_fails_changes_nothing(engine: Liveness, caplog: pytest.LogCaptureFixture) -> None:
+    former, other = logging.Logger("former"), logging.Logger("other")
+    for logger in (former, other):
+        logger.addHandler(caplog.handler)
+
+    class Meddling(logging.Handler):
+        def emit(self, _record: logging.LogRecord) -> None:
+            with pytest.raises(liveness.RequestError, match="from inside itself"):
+                liveness.enable_logging(logging.DEBUG, other)
+
+    former.addHandler(Meddling())
+    liveness.enable_logging(logging.DEBUG, former)
+    with pytest.raises(TypeError):
+        liveness.enable_logging("DEBUG", other)  # type: ignore[arg-type]
+    for _ in range(2):
+        with pytest.raises(liveness.ImageError):
+            engine.check(b"no image")
+    assert [record.name for record in caplog.records] == ["former", "former"]
+
+
 def test_the_interpreter_ends_in_peace(portrait: Path) -> None:
     """While daemon threads still check and log."""
     done = run_python(

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import builtins
+import gc
 import io
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
-import liveness
-from conftest import Array
+from conftest import Array, png
 from liveness import FaceCountError, ImageError, Liveness, Result
 from liveness._order import in_order
 
@@ -136,7 +138,19 @@ def test_progress_without_tqdm(
         engine.check_many([portrait], progress=True)
 
 
-def test_errors_do_not_keep_the_images(engine: Liveness) -> None:
-    (error,) = engine.check_many([b"no image"])
-    assert isinstance(error, liveness.ImageError)
-    assert error.__traceback__ is None
+class Unplugged(io.BytesIO):
+    def read(self, _size: int | None = -1, /) -> bytes:
+        raise OSError("the device is gone")
+
+
+def test_errors_do_not_keep_the_images(engine: Liveness, rgb: Array) -> None:
+    broken = Image.open(io.BytesIO(png(rgb)[:1000]))
+    unplugged = Unplugged()
+    images: list[weakref.ref[Any]] = [weakref.ref(broken), weakref.ref(unplugged)]
+    answers = engine.check_many([broken, unplugged])
+    del broken, unplugged
+    gc.collect()
+    assert [image() for image in images] == [None, None]
+    for answer, cause in zip(answers, ("PIL cannot decode", "the device is gone")):
+        assert isinstance(answer, ImageError)
+        assert cause in answer.reason

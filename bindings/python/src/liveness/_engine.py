@@ -200,7 +200,9 @@ class Liveness:
             try:
                 return self.check(source, order=order)
             except LivenessError as error:
-                # Its frames would keep the image alive as long as the answer.
+                # Its frames, and those of its cause, would keep the image alive as long as the
+                # answer. The reason has the cause's text.
+                error.__cause__ = error.__context__ = None
                 return error.with_traceback(None)
 
         total = len(sources) if isinstance(sources, Sized) else None

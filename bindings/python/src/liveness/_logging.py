@@ -6,6 +6,7 @@ import atexit
 import logging
 
 from . import _abi, _answers
+from ._errors import LivenessError
 
 _PYTHON_LEVELS = {
     _abi.LOG_ERROR: logging.ERROR,
@@ -28,8 +29,14 @@ def enable_logging(level: int = logging.INFO, logger: logging.Logger | None = No
     The lines come on the thread that checks, while the check runs, so handlers should be quick.
     """
     global _logger  # noqa: PLW0603 (as the callback of the library, it belongs to the process)
+    native, former = _native_level(level), _logger
+    # Before the library knows: a line that it writes at once must not go to the former logger.
     _logger = logger if logger is not None else logging.getLogger("liveness")
-    _set(_CALLBACK, _native_level(level))
+    try:
+        _set(_CALLBACK, native)
+    except LivenessError:
+        _logger = former
+        raise
 
 
 def disable_logging() -> None:

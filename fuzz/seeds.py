@@ -58,7 +58,11 @@ def files(portrait):
     sixteen = grey.point(lambda value: value * 257, "I").convert("I;16")
     frames = [portrait.rotate(angle) for angle in (0, 20, 40)]
     black = grey.convert("1")
-    yield "baseline.jpg", save(portrait, format="JPEG", quality=85)
+    baseline = save(portrait, format="JPEG", quality=85)
+    yield "baseline.jpg", baseline
+    # Where decoders disagree: on the length of an APP0 of four bytes, and on whether a start has a length.
+    yield "short.jpg", baseline[:2] + b"\xff\xe0\0\6\0\0\0\0" + baseline[2:]
+    yield "false_end.jpg", baseline[:2] + b"\xff\xd8\0\6\xff\xd9\0\0" + baseline[2:]
     yield "subsampled.jpg", save(portrait, format="JPEG", quality=60, subsampling=2)
     yield "full.jpg", save(portrait, format="JPEG", quality=90, subsampling=0)
     yield "progressive.jpg", save(portrait, format="JPEG", quality=80, progressive=True)

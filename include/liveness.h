@@ -13,8 +13,10 @@
  *
  * - Status: an int32_t that equals the number of the error code: 0 (LIVENESS_OK), 2 to 5, 51, 52.
  *   Ignoring one is a compiler warning. Whatever fails leaves its out parameters zeroed, and zero
- *   never reads as live. A null pointer where none is allowed is 4. No panic gets out: it is 5, or
- *   the value that a function's text names (a zero or an empty string otherwise).
+ *   never reads as live. Two exceptions: JSON is set on errors too, and a result whose struct_size
+ *   is refused is left as it was, since its size is unknown; LIVENESS_RESULT_INIT made it "not live".
+ *   A null pointer where none is allowed is 4. No panic gets out: it is 5, or the value that a
+ *   function's text names (a zero or an empty string otherwise).
  * - Threads: every function may be called from every thread. A const handle means concurrent use
  *   is fine: one handle serves many threads at once, and each call computes on one thread.
  *   Handles with different options coexist. liveness_free alone must be the last use of a handle;
@@ -110,12 +112,14 @@
 #define LIVENESS_PIXELS_BGR 2
 
 /**
- * Pixel format: four bytes per pixel, red, green, blue, alpha.
+ * Pixel format: four bytes per pixel, red, green, blue, alpha. What is transparent shows white, so
+ * the fourth byte must be 255 where it is no alpha (RGBX): a frame of zeros there is all white.
  */
 #define LIVENESS_PIXELS_RGBA 3
 
 /**
- * Pixel format: four bytes per pixel, blue, green, red, alpha.
+ * Pixel format: four bytes per pixel, blue, green, red, alpha. What is transparent shows white, so
+ * the fourth byte must be 255 where it is no alpha (BGRX): a frame of zeros there is all white.
  */
 #define LIVENESS_PIXELS_BGRA 4
 
@@ -257,17 +261,22 @@ typedef struct liveness_config {
   uint32_t struct_size;
   /**
    * live_probability from which on a face counts as live: more than 0 and less than 1.
-   * Default: the calibrated threshold of the models, which is 0.5 for the embedded ones.
+   * Default: the calibrated threshold of the models, which is 0.5 for the embedded ones. It does
+   * not change live_probability: how often the networks look at a face depends on fixed ranges
+   * around 0.5. With the embedded models the first look, by one network, is the only one where
+   * it gives 0.92 or more: a higher threshold can refuse a face on that network's word alone.
+   * Error rates were measured for thresholds of 0.1 to 0.9 (models/MODEL_CARD.md).
    */
   float threshold;
   /**
-   * Path of an ONNX Runtime shared library (1.17 or newer). Default (null): what the
+   * Path of an ONNX Runtime shared library (1.17 or newer). Default (null or empty): what the
    * environment variable LIVENESS_ONNXRUNTIME names, else the embedded engine. A library that
    * is named but cannot be loaded is status 005. A process can load one ONNX Runtime only.
    */
   const char *onnxruntime;
   /**
-   * Folder with a manifest.json and the networks it names. Default (null): the embedded ones.
+   * Folder with a manifest.json and the networks it names. Default (null or empty): the embedded
+   * ones.
    */
   const char *models_dir;
   /**
@@ -290,7 +299,9 @@ typedef struct liveness_config {
   float mask_threshold;
   /**
    * A second face counts, and the image is refused with status 051, when its box has at least
-   * this share of the main face's height: more than 0, at most 1. Default: 0.3.
+   * this share of the main face's height: more than 0, at most 1. Default: 0.3. Of two boxes
+   * where one has more than 80 % of its area inside the other, whatever their heights, only the
+   * one that the detector is more certain of is a face: the other neither counts nor is judged.
    */
   float second_face_ratio;
   /**
@@ -320,8 +331,8 @@ typedef struct liveness_point {
 
 /**
  * A verdict on an image with exactly one bare face. Start from LIVENESS_RESULT_INIT. All zero,
- * as after a failed call, it reads as "not live". Coordinates are pixels of the upright
- * full-resolution image.
+ * as after a failed call, it reads as "not live"; only where struct_size itself is refused is it
+ * left as it was. Coordinates are pixels of the upright full-resolution image.
  */
 typedef struct liveness_result {
   /**
@@ -541,7 +552,8 @@ void liveness_free(struct liveness_engine *engine);
  * orientation is honoured; nothing has to be scaled, cropped or converted beforehand.
  *
  * `data` and `len` are borrowed for the call. `result` is zeroed, but for its struct_size, unless
- * LIVENESS_OK is returned. An attack is a result (liveness 0), not an error.
+ * LIVENESS_OK is returned; where its struct_size is refused (4), it is left as it was. An attack is
+ * a result (liveness 0), not an error.
  *
  * Errors: 2, 3, 4, 5, 51, 52.
  */

@@ -210,7 +210,10 @@ private:
   std::size_t size_;
 };
 
-/** Order and layout of samples; liveness_pixels describes the planes of the YUV formats. */
+/**
+ * Order and layout of samples; liveness_pixels describes the planes of the YUV formats. In rgba and
+ * bgra the fourth byte is alpha on white: it must be 255 where there is none (RGBX, BGRX).
+ */
 enum class PixelFormat : std::int32_t {
   rgb = LIVENESS_PIXELS_RGB,
   bgr = LIVENESS_PIXELS_BGR,

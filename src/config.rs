@@ -17,12 +17,18 @@ pub struct Config {
     /// Path of an ONNX Runtime shared library (1.17 or newer). Where it is `None`, the environment
     /// variable `LIVENESS_ONNXRUNTIME` is asked; where that is unset or empty too, the embedded
     /// engine is used. A library that is named but cannot be loaded is an error. One process can
-    /// load one ONNX Runtime only.
+    /// load one ONNX Runtime only. An empty path is 004.
     pub onnxruntime: Option<PathBuf>,
-    /// Folder with a `manifest.json` and the networks it names, instead of the embedded ones.
+    /// Folder with a `manifest.json` and the networks it names, instead of the embedded ones. An
+    /// empty path is 004; the current directory is `"."`.
     pub models_dir: Option<PathBuf>,
     /// `live_probability` from which on a face counts as live, in 0..1 exclusive. `None` takes the
     /// calibrated threshold of the models, which is 0.5 for the embedded ones.
+    ///
+    /// It does not change `live_probability`: how often the networks look at a face depends on fixed
+    /// ranges around 0.5. With the embedded models the first look, by one network, is the only one
+    /// where it gives 0.92 or more: a higher threshold can refuse a face on that network's word
+    /// alone. Error rates were measured for thresholds of 0.1 to 0.9 (models/MODEL_CARD.md).
     pub threshold: Option<f32>,
     /// Probability of a face mask from which on an image is refused with 052, in 0..1 exclusive.
     /// `None` takes the threshold of the models.
@@ -39,7 +45,9 @@ pub struct Config {
     /// such step; their cost is bounded by the limits above.
     pub time_limit: Duration,
     /// A second face counts, and the image is refused with 051, when its box has at least this
-    /// share of the main face's height; in 0..=1. 0.3.
+    /// share of the main face's height; in 0..=1. 0.3. Of two boxes where one has more than 80 % of
+    /// its area inside the other, whatever their heights, only the one that the detector is more
+    /// certain of is a face: the other neither counts nor is judged.
     pub second_face_ratio: f32,
     /// Refuse an image whose quality gives a [`Reason`](crate::Reason), with 051. Otherwise
     /// reasons are reported only. `false`.
@@ -66,6 +74,19 @@ impl Default for Config {
 impl Config {
     /// Refuses values that would make the checks meaningless.
     pub(crate) fn validate(&self) -> Result<(), Error> {
+        for (name, path) in [
+            ("onnxruntime", &self.onnxruntime),
+            ("models_dir", &self.models_dir),
+        ] {
+            if path
+                .as_ref()
+                .is_some_and(|path| path.as_os_str().is_empty())
+            {
+                return Err(Error::bad_request(format!(
+                    "configuration: {name} is an empty path; give a path, or None for the default"
+                )));
+            }
+        }
         for (name, value) in [
             ("threshold", self.threshold),
             ("mask_threshold", self.mask_threshold),
@@ -116,7 +137,9 @@ mod tests {
 
     #[test]
     fn meaningless_values_are_refused() {
-        let broken: [fn(&mut Config); 9] = [
+        let broken: [fn(&mut Config); 11] = [
+            |c| c.onnxruntime = Some(PathBuf::new()),
+            |c| c.models_dir = Some(PathBuf::new()),
             |c| c.threshold = Some(0.0),
             |c| c.threshold = Some(1.0),
             |c| c.threshold = Some(f32::NAN),

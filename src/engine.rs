@@ -147,7 +147,7 @@ impl Engine {
         }
         let mask = clock.lap();
         deadline.check()?;
-        let evidence = self.spoof.evidence(&image, &face)?;
+        let evidence = self.spoof.evidence(&image, &face, &deadline)?;
         let (liveness, score) = decide(&evidence, self.threshold)?;
         let spoof = clock.lap();
         Ok(Verdict {

@@ -1,5 +1,6 @@
 //! The codes of the contract, and the error that carries one.
 
+use std::any::Any;
 use std::fmt;
 
 use crate::verdict::{Face, Quality, Reason};
@@ -156,6 +157,15 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+/// What a caught panic said.
+pub(crate) fn panic_text(payload: &(dyn Any + Send)) -> &str {
+    payload
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}
 
 #[cfg(test)]
 mod tests {

@@ -10,9 +10,9 @@
 //! ```
 //!
 //! An image goes one way through the crate: it is decoded and turned upright, the face is found,
-//! a face mask is refused, networks look for signs of a print or a screen until no doubt is left, and a
-//! decision is made. Whatever goes wrong on that way is an [`Error`] with a code of the contract; it is never
-//! a verdict.
+//! a face mask is refused, networks look for signs of a print or a screen, and a decision is made. They look
+//! more often where their answer lies near 0.5, whatever the threshold ([`Config::threshold`]). Whatever goes
+//! wrong on that way is an [`Error`] with a code of the contract; it is never a verdict.
 
 #![deny(unsafe_op_in_unsafe_fn)]
 #![warn(missing_docs)]

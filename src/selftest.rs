@@ -51,18 +51,25 @@ pub(crate) fn ensure_different(
     network: &Network,
     answers: [impl IntoIterator<Item = f64>; 2],
 ) -> Result<(), Error> {
-    let [first, second] = answers.map(|answer| answer.into_iter().collect::<Vec<f64>>());
-    let size = first.iter().chain(&second).fold(0.0, largest);
-    let difference = first.iter().zip(&second).map(|(a, b)| a - b);
-    // Written so that a NaN refuses.
-    if difference.fold(0.0, |most, value| largest(most, &value)) > SAME * size + NOTHING {
+    if differ(answers) {
         return Ok(());
     }
     Err(network.fault("it gives the same answer to different pictures".into()))
 }
 
-fn largest(most: f64, value: &f64) -> f64 {
-    most.max(value.abs())
+/// Whether two answers differ by more than rounding does. Those with a NaN do not.
+pub(crate) fn differ(answers: [impl IntoIterator<Item = f64>; 2]) -> bool {
+    let [first, second] = answers.map(|answer| answer.into_iter().collect::<Vec<f64>>());
+    let size = largest(first.iter().chain(&second).copied());
+    let difference = largest(first.iter().zip(&second).map(|(a, b)| a - b));
+    // Written so that a NaN, which is above nothing, does not differ.
+    difference > SAME * size + NOTHING
+}
+
+/// The largest absolute value; a NaN is larger than any other.
+fn largest(values: impl Iterator<Item = f64>) -> f64 {
+    // Not f64::max, which passes over a NaN.
+    values.map(f64::abs).max_by(f64::total_cmp).unwrap_or(0.0)
 }
 
 #[cfg(test)]
@@ -84,6 +91,10 @@ mod tests {
     fn the_same_answer_is_refused() {
         for answer in [[0.0, 0.0], [1.0, -3.0], [3e30, 1e-3], [f64::NAN, 0.0]] {
             assert!(ensure(&answer, &answer).is_err(), "{answer:?}");
+        }
+        for unsound in [[f64::NAN, 1.0], [f64::INFINITY, 1.0]] {
+            assert!(ensure(&unsound, &[0.0, 0.0]).is_err(), "{unsound:?}");
+            assert!(ensure(&[0.0, 0.0], &unsound).is_err(), "{unsound:?}");
         }
         // Rounding makes no difference.
         assert!(ensure(&[1e6, 5.0], &[1e6 + 1.0, 5.0]).is_err());

@@ -2,6 +2,7 @@
 
 use image::imageops;
 
+use crate::deadline::Deadline;
 use crate::decode::{Glance, Picture};
 use crate::error::Error;
 use crate::inference::{Network, Runtime, Signature, Tensor};
@@ -95,7 +96,10 @@ impl SpoofDetector {
             let answers = [look(first)?, look(second)?];
             selftest::ensure_different(&network.network, answers)?;
             let [live, print, replay] = answers[0];
-            selftest::ensure_different(&network.network, [[live, live], [print, replay]])?;
+            if !selftest::differ([[live, live], [print, replay]]) {
+                let cause = "it gives live, print and replay the same logit";
+                return Err(network.network.fault(cause.into()));
+            }
         }
         Ok(())
     }
@@ -115,7 +119,15 @@ impl SpoofDetector {
     /// Looks for signs of a print or a screen, and again where that leaves doubt: at other views, and with
     /// networks that have not looked before. Where exactly the box lies, and which cheek is lit, must not
     /// decide.
-    pub fn evidence(&self, image: &Picture, face: &Face) -> Result<Evidence, Error> {
+    ///
+    /// # Errors
+    /// 005 where a look, the last one included, ends after the deadline.
+    pub fn evidence(
+        &self,
+        image: &Picture,
+        face: &Face,
+        deadline: &Deadline,
+    ) -> Result<Evidence, Error> {
         let mut seen = vec![Seen::default(); self.networks.len()];
         let mut opinion: Option<Opinion> = None;
         for (at, look) in self.looks.iter().enumerate() {
@@ -128,6 +140,7 @@ impl SpoofDetector {
                     seen.add(network.logits(image, face, view)?);
                 }
             }
+            deadline.check()?;
             let after = self.opinion(at, &seen);
             opinion = Some(opinion.map_or(after, |before| before.changed(after, doubt)));
         }
@@ -269,6 +282,8 @@ fn crop(width: u32, height: u32, face: &Face, kind: CropKind, scale: f64) -> Rec
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use image::RgbImage;
 
     use super::*;
@@ -383,10 +398,12 @@ mod tests {
     }
 
     fn evidence(detector: &SpoofDetector) -> Result<Evidence, Error> {
-        detector.evidence(
-            &RgbImage::new(64, 64).into(),
-            &face([10.0, 10.0, 30.0, 30.0]),
-        )
+        evidence_until(detector, &Deadline::after(Duration::MAX))
+    }
+
+    fn evidence_until(detector: &SpoofDetector, deadline: &Deadline) -> Result<Evidence, Error> {
+        let face = face([10.0, 10.0, 30.0, 30.0]);
+        detector.evidence(&RgbImage::new(64, 64).into(), &face, deadline)
     }
 
     #[test]
@@ -433,7 +450,8 @@ mod tests {
             image::Rgb([255 * u8::from(halves[usize::from(x >= 30)]), 0, 0])
         });
         let face = face([15.0, 15.0, 30.0, 30.0]);
-        detector.evidence(&image.into(), &face).unwrap()
+        let deadline = Deadline::after(Duration::MAX);
+        detector.evidence(&image.into(), &face, &deadline).unwrap()
     }
 
     fn sigmoid(logit: f64) -> f64 {
@@ -519,6 +537,78 @@ mod tests {
         let live = |second| evidence(&detector(second)).unwrap().live_probability;
         assert_eq!(live(2.0), sigmoid(2.0));
         assert_eq!(live(0.5), sigmoid(-8.5));
+    }
+
+    /// A network that answers when the deadline is over, not before.
+    fn slow<const LOOKS: usize>(
+        deadline: Deadline,
+        sees: [bool; LOOKS],
+        weights: [f64; LOOKS],
+    ) -> SpoofNetwork {
+        let answer = move |_: &Tensor| {
+            while deadline.check().is_ok() {
+                std::thread::yield_now();
+            }
+            Ok(vec![Tensor {
+                shape: vec![1, 3],
+                data: vec![0.0; 3],
+            }])
+        };
+        SpoofNetwork {
+            network: network(signature(16), answer),
+            ..constant([0.0; 3], sees, weights)
+        }
+    }
+
+    #[test]
+    fn a_look_that_takes_too_long_is_the_last_and_gives_no_evidence() {
+        let deadline = Deadline::after(Duration::from_millis(20));
+        let late = |detector: &SpoofDetector| {
+            let error = evidence_until(detector, &deadline).unwrap_err();
+            assert_eq!(error.code(), ErrorCode::Internal);
+            assert!(error.detail().contains("limit of 20 ms"), "{error}");
+        };
+        late(&SpoofDetector {
+            networks: vec![slow(deadline, [true], [1.0])],
+            looks: vec![look(f64::INFINITY, 0.0)],
+        });
+        let never = network(signature(16), |_| unreachable!("the time was over"));
+        late(&SpoofDetector {
+            networks: vec![
+                slow(deadline, [true, false], [1.0; 2]),
+                SpoofNetwork {
+                    network: never,
+                    ..constant([0.0; 3], [false, true], [0.0, 1.0])
+                },
+            ],
+            looks: vec![look(f64::INFINITY, 0.0); 2],
+        });
+    }
+
+    #[test]
+    fn a_network_that_says_the_same_of_live_and_attack_is_refused_as_that() {
+        // It looks at its pictures, so that only what it says of them is wrong.
+        let same = |input: &Tensor| {
+            Ok(vec![Tensor {
+                shape: vec![1, 3],
+                data: vec![input.data[0]; 3],
+            }])
+        };
+        let detector = SpoofDetector {
+            networks: vec![SpoofNetwork {
+                network: network(signature(16), same),
+                ..constant([0.0; 3], [true], [1.0])
+            }],
+            looks: vec![look(f64::INFINITY, 0.0)],
+        };
+        let refused = detector.try_out(&selftest::pictures(), &selftest::face());
+        let error = refused.unwrap_err();
+        assert!(
+            error
+                .detail()
+                .contains("live, print and replay the same logit"),
+            "{error}"
+        );
     }
 
     #[test]

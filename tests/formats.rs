@@ -2,7 +2,7 @@
 
 mod support;
 
-use image::{DynamicImage, ImageFormat, Rgba, RgbaImage};
+use image::{DynamicImage, ImageFormat, RgbImage, Rgba, RgbaImage, imageops};
 use liveness::{ErrorCode, Image, PixelFormat, Pixels};
 use support::{ASTRONAUT, ENGINE, answer, check, distance, face, files, fixture, jpeg};
 
@@ -237,6 +237,54 @@ fn truncated_files_are_unreadable() {
                 sample.name
             );
         }
+    }
+}
+
+#[test]
+fn what_phones_put_around_a_jpeg_does_not_matter() {
+    let segment = |data: &[u8]| {
+        let length = (data.len() as u16 + 2).to_be_bytes();
+        [&[0xff, 0xe1][..], &length, data].concat()
+    };
+    let named = |image: &RgbImage, name| {
+        let mut samples = files::samples(image).into_iter();
+        samples.find(|sample| sample.name == name).unwrap().bytes
+    };
+    let small = imageops::thumbnail(&*ASTRONAUT, 160, 160);
+    let preview = named(&small, "JPEG, progressive");
+    // A depth map of four megabytes: which one, its length, where the part lies in it.
+    let depth_map: Vec<u8> = (0..60_u32)
+        .flat_map(|part| {
+            let numbers = [60 * 65_000, part * 65_000].map(u32::to_be_bytes).concat();
+            segment(
+                &[
+                    &b"http://ns.adobe.com/xmp/extension/\0"[..],
+                    &[b'A'; 32],
+                    &numbers,
+                    &[b'A'; 65_000],
+                ]
+                .concat(),
+            )
+        })
+        .collect();
+    let video = [0xff, 0xda, 0x00].repeat(1000);
+    for name in ["JPEG", "JPEG, progressive"] {
+        let plain = named(&ASTRONAUT, name);
+        let exif = segment(&[b"Exif\0\0II\x2a\0\x08\0\0\0\0\0\0\0\0\0", &preview[..]].concat());
+        let photo = [
+            &plain[..2],
+            &exif,
+            &depth_map,
+            &plain[2..],
+            &preview,
+            &video,
+        ]
+        .concat();
+        assert_eq!(
+            answer(&ENGINE.check(Image::Encoded(&photo))),
+            answer(&ENGINE.check(Image::Encoded(&plain))),
+            "{name}"
+        );
     }
 }
 

@@ -1,14 +1,13 @@
 //! JPEG, PNG, WebP, BMP, GIF and TIFF files.
 
-use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
 
-use super::{Glance, Limits, Overview, Picture, jpeg, webp};
+use super::{Glance, Limits, Overview, Picture, exif, jpeg, tiff, webp};
 use crate::deadline::Deadline;
-use crate::error::Error;
+use crate::error::{Error, panic_text};
 use crate::memory;
 
 /// Bytes of a pixel with four samples of 8 bits. Wider pixels count more against the limit of pixels:
@@ -60,7 +59,7 @@ fn full(
             .unwrap_or_else(|panic| {
                 Err(Error::unreadable(format!(
                     "the decoder gave up on the image: {}",
-                    message(&*panic)
+                    panic_text(&*panic)
                 )))
             })
             // A decoder that ran out of time says that it cannot read its file.
@@ -101,6 +100,10 @@ fn pixels(
     let damaged = |error: image::ImageError| {
         Error::unreadable(format!("the {format:?} image cannot be decoded: {error}"))
     };
+    let bytes = match format {
+        ImageFormat::Jpeg => jpeg::image(bytes)?,
+        _ => bytes,
+    };
     let most = limits.pixels.saturating_mul(MAX_BYTES_PER_PIXEL);
     let mut decoder_limits = image::Limits::no_limits();
     let allowed = picture_bytes(bytes, format, most).saturating_add(DECODER_OVERHEAD);
@@ -112,6 +115,7 @@ fn pixels(
     limits.check_size(width, height)?;
     match format {
         ImageFormat::Jpeg => jpeg::check_scans(bytes, width, height)?,
+        ImageFormat::Tiff => tiff::check_strips(bytes, deadline)?,
         ImageFormat::WebP => webp::check_frames(bytes, width, height)?,
         _ => {}
     }
@@ -130,13 +134,21 @@ fn pixels(
     };
     let forms = (u64::from(width) * u64::from(height)).saturating_mul(4 + 3);
     memory::expect(given.saturating_add(copies.max(forms)))?;
-    let orientation = match format {
-        ImageFormat::WebP => webp::orientation(bytes),
-        // Broken metadata does not make an image unreadable.
-        _ => decoder.orientation().unwrap_or(Orientation::NoTransforms),
-    };
+    let orientation = orientation(bytes, format, &mut decoder);
     let image = DynamicImage::from_decoder(decoder).map_err(damaged)?;
     Ok((image, orientation))
+}
+
+/// How the picture is to be turned. Broken metadata does not make an image unreadable.
+fn orientation(bytes: &[u8], format: ImageFormat, decoder: &mut impl ImageDecoder) -> Orientation {
+    match format {
+        ImageFormat::WebP => webp::orientation(bytes),
+        ImageFormat::Png => {
+            let block = decoder.exif_metadata().unwrap_or_default();
+            exif::orientation(&block.unwrap_or_default())
+        }
+        _ => decoder.orientation().unwrap_or(Orientation::NoTransforms),
+    }
 }
 
 /// What a picture may take, as far as that is known before its decoder is made: the one of PNG unpacks
@@ -173,14 +185,6 @@ fn to_rgb(image: DynamicImage) -> RgbImage {
 pub(super) fn on_white(value: u8, alpha: u8) -> u8 {
     let (value, alpha) = (u32::from(value), u32::from(alpha));
     ((value * alpha + 255 * (255 - alpha) + 127) / 255) as u8
-}
-
-fn message(panic: &(dyn Any + Send)) -> &str {
-    panic
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or_else(|| panic.downcast_ref::<&str>().copied())
-        .unwrap_or("no reason given")
 }
 
 #[cfg(test)]
@@ -229,9 +233,9 @@ mod tests {
 
     fn tiff_of_floats(side: u32) -> Vec<u8> {
         let mut bytes = Cursor::new(Vec::new());
-        tiff::encoder::TiffEncoder::new(&mut bytes)
+        ::tiff::encoder::TiffEncoder::new(&mut bytes)
             .unwrap()
-            .write_image::<tiff::encoder::colortype::RGBA32Float>(
+            .write_image::<::tiff::encoder::colortype::RGBA32Float>(
                 side,
                 side,
                 &vec![0.5; (side * side * 4) as usize],
@@ -245,6 +249,26 @@ mod tests {
         // 50 x 50 x 16 bytes are 10,000 x 4, 51 x 51 x 16 are more.
         assert!(decode(&tiff_of_floats(50)).is_ok());
         assert_eq!(code(&tiff_of_floats(51)), ErrorCode::UnreadableImage);
+    }
+
+    /// The PNG with the chunk behind its header.
+    fn with_chunk(png: &[u8], name: &[u8; 4], data: &[u8]) -> Vec<u8> {
+        let named = [&name[..], data].concat();
+        let mut crc = flate2::Crc::new();
+        crc.update(&named);
+        let length = (data.len() as u32).to_be_bytes();
+        let (head, rest) = png.split_at(33);
+        [head, &length, &named, &crc.sum().to_be_bytes(), rest].concat()
+    }
+
+    #[test]
+    fn exif_of_a_png_is_read_with_the_prefix_of_a_jpeg_too() {
+        let block = b"II\x2a\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+        for (prefix, size) in [(&b""[..], (5, 20)), (b"Exif\0\0", (5, 20)), (b"?", (20, 5))] {
+            let turned = with_chunk(&png(20, 5), b"eXIf", &[prefix, block].concat());
+            let picture = decode(&turned).unwrap();
+            assert_eq!((picture.width(), picture.height()), size, "{prefix:?}");
+        }
     }
 
     #[test]

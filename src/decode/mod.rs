@@ -4,9 +4,11 @@ mod base64;
 mod colour;
 mod detail;
 mod encoded;
+mod exif;
 mod jpeg;
 mod picture;
 mod raw;
+mod tiff;
 mod webp;
 mod yuv;
 

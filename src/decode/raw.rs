@@ -25,8 +25,9 @@ pub(super) fn decode<'a>(pixels: &Pixels<'a>, limits: &Limits) -> Result<Picture
             pixels.width, pixels.height
         )));
     }
-    limits.check_size(pixels.width, pixels.height)?;
+    // A wrong call comes before an unreadable image; a layout takes no memory.
     let layout = Layout::new(pixels)?;
+    limits.check_size(pixels.width, pixels.height)?;
     // As it is stored, and turned upright.
     let rgb = (u64::from(pixels.width) * u64::from(pixels.height)).saturating_mul(3);
     memory::expect(rgb.saturating_mul(2))?;
@@ -347,13 +348,19 @@ mod tests {
     }
 
     #[test]
-    fn absurd_sizes_are_unreadable() {
-        let error = decode(
-            &pixels(&[], PixelFormat::Rgb, u32::MAX, u32::MAX, 0),
-            &LIMITS,
-        )
-        .unwrap_err();
-        assert_eq!(error.code(), ErrorCode::UnreadableImage);
+    fn absurd_sizes_are_unreadable_where_the_layout_is_valid() {
+        let data = [0; 3 * 101 * 100];
+        let code = |width, height, stride| {
+            let pixels = pixels(&data, PixelFormat::Rgb, width, height, stride);
+            decode(&pixels, &LIMITS).unwrap_err().code()
+        };
+        for (width, height) in [(201, 1), (1, 201), (101, 100)] {
+            assert_eq!(code(width, height, 0), ErrorCode::UnreadableImage);
+            assert_eq!(code(width, height, 2), ErrorCode::BadRequest);
+        }
+        // No data are that long.
+        assert_eq!(code(20_000, 10, 0), ErrorCode::BadRequest);
+        assert_eq!(code(u32::MAX, u32::MAX, 0), ErrorCode::BadRequest);
     }
 
     #[test]

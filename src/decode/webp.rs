@@ -6,6 +6,7 @@
 
 use image::metadata::Orientation;
 
+use super::exif;
 use crate::error::Error;
 
 /// A chunk as far as the file goes.
@@ -50,8 +51,9 @@ pub(super) fn orientation(bytes: &[u8]) -> Orientation {
     Chunks(file.get(4..).unwrap_or_default())
         .find(|chunk| chunk.name == *b"EXIF")
         .filter(|chunk| chunk.whole)
-        .and_then(|chunk| Orientation::from_exif_chunk(chunk.data))
-        .unwrap_or(Orientation::NoTransforms)
+        .map_or(Orientation::NoTransforms, |chunk| {
+            exif::orientation(chunk.data)
+        })
 }
 
 /// Refuses a file that ends within its picture, and one whose first picture is larger than it says.
@@ -137,10 +139,12 @@ mod tests {
     #[test]
     fn the_first_whole_exif_turns_it() {
         let block = |orientation| chunk(b"EXIF", &exif(orientation));
+        let prefixed = chunk(b"EXIF", &[&b"Exif\0\0"[..], &exif(3)].concat());
         let odd = chunk(b"ICCP", b"odd");
         for (chunks, expected) in [
             (vec![], Orientation::NoTransforms),
             (vec![block(6)], Orientation::Rotate90),
+            (vec![prefixed], Orientation::Rotate180),
             (vec![odd, block(3), block(6)], Orientation::Rotate180),
             (
                 vec![claiming(b"EXIF", u32::MAX, &exif(6)), block(6)],

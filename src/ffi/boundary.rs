@@ -9,7 +9,7 @@ use std::sync::Once;
 use libc::c_char;
 
 use super::log;
-use crate::error::{Error, ErrorCode};
+use crate::error::{Error, ErrorCode, panic_text};
 
 pub(super) const OK: i32 = 0;
 const INTERNAL: i32 = ErrorCode::Internal as i32;
@@ -124,20 +124,13 @@ fn note_place(info: &PanicHookInfo<'_>) {
 }
 
 fn panic_error(payload: &(dyn Any + Send)) -> Error {
-    let text = payload
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message");
+    let text = panic_text(payload);
     let place = PANIC_PLACE
         .try_with(|place| std::mem::take(&mut *place.borrow_mut()))
         .unwrap_or_default();
-    Error::new(
-        ErrorCode::Internal,
-        format!(
-            "a panic was caught{place}: {text}; this is a defect of the library, please report it"
-        ),
-    )
+    Error::internal(format!(
+        "a panic was caught{place}: {text}; this is a defect of the library, please report it"
+    ))
 }
 
 /// Panics where the environment variable LIVENESS_PANIC_TEST names this function. It exists in

@@ -2,14 +2,14 @@
 //! here, and nowhere else.
 
 use std::ffi::CStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use libc::c_char;
 
 use super::types::{LivenessConfig, LivenessPixels, null, read};
 use crate::config::Config;
-use crate::error::{Error, ErrorCode};
+use crate::error::Error;
 use crate::pixels::{PixelFormat, Pixels};
 
 /// # Safety
@@ -19,7 +19,7 @@ pub(super) unsafe fn bytes<'a>(name: &str, data: *const u8, len: usize) -> Resul
         return Err(null(name));
     }
     if isize::try_from(len).is_err() {
-        return Err(bad_request(format!(
+        return Err(Error::bad_request(format!(
             "the length of {name} is {len}, more than any object can have"
         )));
     }
@@ -37,6 +37,19 @@ pub(super) unsafe fn path<'a>(name: &str, path: *const c_char) -> Result<&'a Pat
     native_path(name, unsafe { CStr::from_ptr(path) })
 }
 
+/// A path that may be left out. An empty one is no path: as one, it would be the current directory.
+///
+/// # Safety
+/// As for [`path`].
+unsafe fn optional_path(name: &str, text: *const c_char) -> Result<Option<PathBuf>, Error> {
+    if text.is_null() {
+        return Ok(None);
+    }
+    // SAFETY: the caller's promise.
+    let path = unsafe { path(name, text) }?;
+    Ok((!path.as_os_str().is_empty()).then(|| path.into()))
+}
+
 #[cfg(unix)]
 fn native_path<'a>(_name: &str, path: &'a CStr) -> Result<&'a Path, Error> {
     use std::os::unix::ffi::OsStrExt;
@@ -47,7 +60,7 @@ fn native_path<'a>(_name: &str, path: &'a CStr) -> Result<&'a Path, Error> {
 fn native_path<'a>(name: &str, path: &'a CStr) -> Result<&'a Path, Error> {
     match path.to_str() {
         Ok(path) => Ok(Path::new(path)),
-        Err(_) => Err(bad_request(format!("{name} is not UTF-8"))),
+        Err(_) => Err(Error::bad_request(format!("{name} is not UTF-8"))),
     }
 }
 
@@ -58,7 +71,7 @@ pub(super) unsafe fn pixels<'a>(pixels: *const LivenessPixels) -> Result<Pixels<
     // SAFETY: the caller's promise.
     let pixels = unsafe { read(pixels) }?;
     let format = PixelFormat::from_i32(pixels.format).ok_or_else(|| {
-        bad_request(format!(
+        Error::bad_request(format!(
             "pixel format {} does not exist; give one of LIVENESS_PIXELS_RGB (1) to LIVENESS_PIXELS_I420 (8)",
             pixels.format
         ))
@@ -67,14 +80,14 @@ pub(super) unsafe fn pixels<'a>(pixels: *const LivenessPixels) -> Result<Pixels<
         Ok(0 | 1) => 1,
         Ok(orientation @ 2..=8) => orientation,
         _ => {
-            return Err(bad_request(format!(
+            return Err(Error::bad_request(format!(
                 "orientation {} does not exist; give an EXIF orientation, 1 to 8, or 0",
                 pixels.orientation
             )));
         }
     };
     if pixels.reserved != 0 {
-        return Err(bad_request(
+        return Err(Error::bad_request(
             "liveness_pixels.reserved is not 0; start from LIVENESS_PIXELS_INIT",
         ));
     }
@@ -98,13 +111,10 @@ pub(super) unsafe fn config(config: *const LivenessConfig) -> Result<Config, Err
     }
     // SAFETY: the caller's promise.
     let config = unsafe { read(config) }?;
-    if !config.onnxruntime.is_null() {
-        // SAFETY: the caller's promise.
-        choices.onnxruntime = Some(unsafe { path("onnxruntime", config.onnxruntime) }?.into());
-    }
-    if !config.models_dir.is_null() {
-        // SAFETY: the caller's promise.
-        choices.models_dir = Some(unsafe { path("models_dir", config.models_dir) }?.into());
+    // SAFETY: the caller's promise, for both paths.
+    unsafe {
+        choices.onnxruntime = optional_path("onnxruntime", config.onnxruntime)?;
+        choices.models_dir = optional_path("models_dir", config.models_dir)?;
     }
     choices.threshold = (config.threshold != 0.0).then_some(config.threshold);
     choices.mask_threshold = (config.mask_threshold != 0.0).then_some(config.mask_threshold);
@@ -124,7 +134,7 @@ pub(super) unsafe fn config(config: *const LivenessConfig) -> Result<Config, Err
         choices.time_limit = Duration::from_millis(config.time_limit_ms.into());
     }
     if config.reserved != 0 {
-        return Err(bad_request(
+        return Err(Error::bad_request(
             "liveness_config.reserved is not 0; start from LIVENESS_CONFIG_INIT",
         ));
     }
@@ -132,16 +142,12 @@ pub(super) unsafe fn config(config: *const LivenessConfig) -> Result<Config, Err
         0 => false,
         1 => true,
         other => {
-            return Err(bad_request(format!(
+            return Err(Error::bad_request(format!(
                 "strict_quality is {other}; give 0 or 1"
             )));
         }
     };
     Ok(choices)
-}
-
-fn bad_request(detail: impl Into<String>) -> Error {
-    Error::new(ErrorCode::BadRequest, detail)
 }
 
 #[cfg(test)]
@@ -231,6 +237,18 @@ mod tests {
             assert!(set.strict_quality);
             zero.strict_quality = 2;
             assert!(config(&zero).is_err());
+        }
+    }
+
+    #[test]
+    fn an_empty_path_is_none() {
+        // SAFETY: a configuration of the stated size, whose paths end with a NUL.
+        unsafe {
+            let mut empty: LivenessConfig = std::mem::zeroed();
+            empty.struct_size = size_of::<LivenessConfig>() as u32;
+            empty.models_dir = c"".as_ptr();
+            empty.onnxruntime = c"".as_ptr();
+            assert_eq!(config(&empty).unwrap(), Config::default());
         }
     }
 }

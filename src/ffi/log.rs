@@ -20,6 +20,7 @@ pub(super) type Function =
 struct Sink {
     function: Function,
     user: *mut c_void,
+    level: i32,
 }
 
 // SAFETY: the header demands of the host that its callback and its user pointer may be used from
@@ -29,7 +30,8 @@ unsafe impl Send for Sink {}
 unsafe impl Sync for Sink {}
 
 static SINK: RwLock<Option<Sink>> = RwLock::new(None);
-/// The sink's level, so that a silent library takes no lock and formats nothing.
+/// The sink's level, so that a silent library takes no lock and formats nothing. It may be that of the
+/// sink before: only under the lock do level and function belong together.
 static LEVEL: AtomicI32 = AtomicI32::new(LIVENESS_LOG_OFF);
 
 thread_local! {
@@ -39,26 +41,22 @@ thread_local! {
 /// Sets or removes the callback. When it returns, no call of the former callback is under way.
 pub(super) fn set(function: Option<Function>, user: *mut c_void, level: i32) -> Result<(), Error> {
     if !(LIVENESS_LOG_OFF..=LIVENESS_LOG_DEBUG).contains(&level) {
-        return Err(Error::new(
-            ErrorCode::BadRequest,
-            format!(
-                "log level {level} does not exist; give one of LIVENESS_LOG_OFF (0) to LIVENESS_LOG_DEBUG (4)"
-            ),
-        ));
+        return Err(Error::bad_request(format!(
+            "log level {level} does not exist; give one of LIVENESS_LOG_OFF (0) to LIVENESS_LOG_DEBUG (4)"
+        )));
     }
     if IN_CALLBACK.get() {
-        return Err(Error::new(
-            ErrorCode::BadRequest,
+        return Err(Error::bad_request(
             "the log callback cannot be changed from inside itself; change it after it has returned",
         ));
     }
     let mut sink = SINK.write().unwrap_or_else(PoisonError::into_inner);
-    *sink = function.map(|function| Sink { function, user });
-    let level = if sink.is_some() {
-        level
-    } else {
-        LIVENESS_LOG_OFF
-    };
+    *sink = function.map(|function| Sink {
+        function,
+        user,
+        level,
+    });
+    let level = sink.as_ref().map_or(LIVENESS_LOG_OFF, |sink| sink.level);
     LEVEL.store(level, Ordering::Relaxed);
     Ok(())
 }
@@ -106,7 +104,9 @@ fn write(level: i32, message: impl FnOnce() -> String) {
         return;
     }
     let sink = SINK.read().unwrap_or_else(PoisonError::into_inner);
-    let Some(sink) = sink.as_ref() else { return };
+    let Some(sink) = sink.as_ref().filter(|sink| level <= sink.level) else {
+        return;
+    };
     let Ok(message) = CString::new(message().replace('\0', "")) else {
         return;
     };
@@ -154,6 +154,9 @@ mod tests {
                 scope.spawn(|| misuse("log test", "thread"));
             }
         });
+        // As a line sees it that read the level before the callback was exchanged.
+        LEVEL.store(LIVENESS_LOG_DEBUG, Ordering::Relaxed);
+        error("log test", &Error::unreadable("not for this callback"));
         set(None, std::ptr::null_mut(), LIVENESS_LOG_DEBUG).unwrap();
         misuse("log test", "after");
         let lines = lines.into_inner().unwrap();

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use libc::{c_char, c_void, size_t};
 
 use crate::engine::Engine;
-use crate::error::{Error, ErrorCode};
+use crate::error::Error;
 use crate::pixels::Image;
 use crate::response;
 use crate::verdict::Verdict;
@@ -108,7 +108,8 @@ pub unsafe extern "C" fn liveness_free(engine: *mut LivenessEngine) {
 /// orientation is honoured; nothing has to be scaled, cropped or converted beforehand.
 ///
 /// `data` and `len` are borrowed for the call. `result` is zeroed, but for its struct_size, unless
-/// LIVENESS_OK is returned. An attack is a result (liveness 0), not an error.
+/// LIVENESS_OK is returned; where its struct_size is refused (4), it is left as it was. An attack is
+/// a result (liveness 0), not an error.
 ///
 /// Errors: 2, 3, 4, 5, 51, 52.
 #[unsafe(no_mangle)]
@@ -426,7 +427,7 @@ unsafe fn check_json<'a>(
     if answer.is_null() {
         code = LIVENESS_ERROR_INTERNAL;
         answer = value("the answer to a panic", answer, || {
-            let panicked = Err(Error::new(ErrorCode::Internal, "a panic was caught"));
+            let panicked = Err(Error::internal("a panic was caught"));
             owned(response::to_json(&panicked, false)).unwrap_or(std::ptr::null_mut())
         });
     }
@@ -471,10 +472,9 @@ fn misuse(function: &'static str, what: &str) {
 fn known_flags(flags: u32) -> Result<(), Error> {
     match flags & !LIVENESS_JSON_DETAILS {
         0 => Ok(()),
-        unknown => Err(Error::new(
-            ErrorCode::BadRequest,
-            format!("the flags have unknown bits, {unknown:#x}; give 0 or LIVENESS_JSON_DETAILS"),
-        )),
+        unknown => Err(Error::bad_request(format!(
+            "the flags have unknown bits, {unknown:#x}; give 0 or LIVENESS_JSON_DETAILS"
+        ))),
     }
 }
 
@@ -500,7 +500,7 @@ fn info_json(engine: &Engine) -> String {
 fn owned(text: String) -> Result<*mut c_char, Error> {
     CString::new(text)
         .map(CString::into_raw)
-        .map_err(|_| Error::new(ErrorCode::Internal, "the answer has a NUL inside"))
+        .map_err(|_| Error::internal("the answer has a NUL inside"))
 }
 
 #[cfg(test)]

@@ -31,9 +31,11 @@ pub const LIVENESS_ERROR_MASK_DETECTED: i32 = 52;
 pub const LIVENESS_PIXELS_RGB: i32 = 1;
 /// Pixel format: three bytes per pixel, blue, green, red.
 pub const LIVENESS_PIXELS_BGR: i32 = 2;
-/// Pixel format: four bytes per pixel, red, green, blue, alpha.
+/// Pixel format: four bytes per pixel, red, green, blue, alpha. What is transparent shows white, so
+/// the fourth byte must be 255 where it is no alpha (RGBX): a frame of zeros there is all white.
 pub const LIVENESS_PIXELS_RGBA: i32 = 3;
-/// Pixel format: four bytes per pixel, blue, green, red, alpha.
+/// Pixel format: four bytes per pixel, blue, green, red, alpha. What is transparent shows white, so
+/// the fourth byte must be 255 where it is no alpha (BGRX): a frame of zeros there is all white.
 pub const LIVENESS_PIXELS_BGRA: i32 = 4;
 /// Pixel format: one byte per pixel.
 pub const LIVENESS_PIXELS_GRAY: i32 = 5;
@@ -92,13 +94,18 @@ pub struct LivenessConfig {
     /// sizeof(liveness_config), set by LIVENESS_CONFIG_INIT.
     pub struct_size: u32,
     /// live_probability from which on a face counts as live: more than 0 and less than 1.
-    /// Default: the calibrated threshold of the models, which is 0.5 for the embedded ones.
+    /// Default: the calibrated threshold of the models, which is 0.5 for the embedded ones. It does
+    /// not change live_probability: how often the networks look at a face depends on fixed ranges
+    /// around 0.5. With the embedded models the first look, by one network, is the only one where
+    /// it gives 0.92 or more: a higher threshold can refuse a face on that network's word alone.
+    /// Error rates were measured for thresholds of 0.1 to 0.9 (models/MODEL_CARD.md).
     pub threshold: f32,
-    /// Path of an ONNX Runtime shared library (1.17 or newer). Default (null): what the
+    /// Path of an ONNX Runtime shared library (1.17 or newer). Default (null or empty): what the
     /// environment variable LIVENESS_ONNXRUNTIME names, else the embedded engine. A library that
     /// is named but cannot be loaded is status 005. A process can load one ONNX Runtime only.
     pub onnxruntime: *const c_char,
-    /// Folder with a manifest.json and the networks it names. Default (null): the embedded ones.
+    /// Folder with a manifest.json and the networks it names. Default (null or empty): the embedded
+    /// ones.
     pub models_dir: *const c_char,
     /// Largest encoded file in bytes, counted after base64 decoding; above it is status 003.
     /// Default: 10485760 (10 MiB).
@@ -111,7 +118,9 @@ pub struct LivenessConfig {
     /// and less than 1. Default: the threshold of the models.
     pub mask_threshold: f32,
     /// A second face counts, and the image is refused with status 051, when its box has at least
-    /// this share of the main face's height: more than 0, at most 1. Default: 0.3.
+    /// this share of the main face's height: more than 0, at most 1. Default: 0.3. Of two boxes
+    /// where one has more than 80 % of its area inside the other, whatever their heights, only the
+    /// one that the detector is more certain of is a face: the other neither counts nor is judged.
     pub second_face_ratio: f32,
     /// 1: refuse an image with one of the quality reasons with status 051. Default: report the
     /// reasons only.
@@ -163,8 +172,8 @@ pub struct LivenessPoint {
 }
 
 /// A verdict on an image with exactly one bare face. Start from LIVENESS_RESULT_INIT. All zero,
-/// as after a failed call, it reads as "not live". Coordinates are pixels of the upright
-/// full-resolution image.
+/// as after a failed call, it reads as "not live"; only where struct_size itself is refused is it
+/// left as it was. Coordinates are pixels of the upright full-resolution image.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct LivenessResult {
@@ -331,7 +340,8 @@ pub(super) struct ResultSlot {
 impl ResultSlot {
     const HEAD: usize = size_of::<u32>();
 
-    /// Zeroes the caller's struct, but for its size.
+    /// Zeroes the caller's struct, but for its size. One whose size is refused is left alone, since
+    /// nobody knows where it ends.
     ///
     /// # Safety
     /// `pointer` is null or points to as many writable bytes as its first field says, and they
@@ -375,23 +385,17 @@ unsafe fn known_size<T: Struct>(pointer: *const T) -> Result<usize, Error> {
     // its structs and nothing here needs alignment.
     let size = unsafe { pointer.cast::<u32>().read_unaligned() } as usize;
     if size < T::MIN_SIZE || size > MAX_STRUCT_SIZE {
-        return Err(Error::new(
-            ErrorCode::BadRequest,
-            format!(
-                "{name}.struct_size is {size}; start from the initialiser macro, which sets sizeof({name})",
-                name = T::NAME
-            ),
-        ));
+        return Err(Error::bad_request(format!(
+            "{name}.struct_size is {size}; start from the initialiser macro, which sets sizeof({name})",
+            name = T::NAME
+        )));
     }
     Ok(size.min(size_of::<T>()))
 }
 
 /// The error for an argument that must not be null.
 pub(super) fn null(name: &str) -> Error {
-    Error::new(
-        ErrorCode::BadRequest,
-        format!("the argument {name} is a null pointer"),
-    )
+    Error::bad_request(format!("the argument {name} is a null pointer"))
 }
 
 impl From<&Verdict> for LivenessResult {

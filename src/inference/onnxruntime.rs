@@ -10,7 +10,7 @@ use ort::logging::LogLevel;
 use ort::session::builder::{GraphOptimizationLevel, PrepackedWeights, SessionBuilder};
 use ort::value::{TensorRef, ValueType};
 
-use super::embedded::ensure_finite_weights;
+use super::embedded::ensure_sound_weights;
 use super::pool::Pool;
 use super::{Dim, INPUT, Runtime, Session, Tensor};
 use crate::error::Error;
@@ -148,8 +148,8 @@ impl Runtime for OnnxRuntime {
     }
 
     fn load(&self, model: &Model) -> Result<Box<dyn Session>, String> {
-        // ONNX Runtime does not mind.
-        ensure_finite_weights(&model.bytes)?;
+        // ONNX Runtime minds neither.
+        ensure_sound_weights(&model.bytes)?;
         let session = OrtSession {
             environment: self.0.environment.clone(),
             model: model.bytes.clone(),

@@ -191,6 +191,15 @@ static void init_has_no_fallback(void)
   CHECK(strstr(liveness_last_error(), "/nonexistent/libonnxruntime.so") != NULL);
 }
 
+/* As files and environments give them: an empty models_dir must not become the current directory. */
+static void empty_paths_are_no_paths(void)
+{
+  liveness_config config = LIVENESS_CONFIG_INIT;
+  config.models_dir = "";
+  config.onnxruntime = "";
+  expect_init(&config, LIVENESS_OK);
+}
+
 /* A struct of an older, a newer and a careless caller. */
 static void struct_sizes_of_config(void)
 {
@@ -615,6 +624,7 @@ const test interface_tests[] = {
     {"initialisers", initialisers},
     {"init_refuses_bad_options", init_refuses_bad_options},
     {"init_has_no_fallback", init_has_no_fallback},
+    {"empty_paths_are_no_paths", empty_paths_are_no_paths},
     {"struct_sizes_of_config", struct_sizes_of_config},
     {"struct_sizes_of_result", struct_sizes_of_result},
     {"null_pointers_are_004", null_pointers_are_004},

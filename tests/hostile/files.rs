@@ -65,16 +65,18 @@ fn segment(marker: u8, data: &[u8]) -> Vec<u8> {
     .concat()
 }
 
+/// A Huffman table whose only code, of one bit, means this symbol.
+fn one_symbol(class: u8, symbol: u8) -> Vec<u8> {
+    let mut lengths = [0_u8; 16];
+    lengths[0] = 1;
+    segment(0xc4, &[&[class][..], &lengths, &[symbol]].concat())
+}
+
 /// A grey progressive JPEG with this many scans after the first. Each says that all blocks end at
 /// once, in some bytes, and yet a decoder walks over every block.
 pub fn scans_jpeg(side: u16, scans: usize) -> Vec<u8> {
     let sides = [side.to_be_bytes(), side.to_be_bytes()].concat();
     let blocks = usize::from(side).div_ceil(8).pow(2);
-    let one_symbol = |class: u8, symbol: u8| {
-        let mut lengths = [0_u8; 16];
-        lengths[0] = 1;
-        segment(0xc4, &[&[class][..], &lengths, &[symbol]].concat())
-    };
     let mut bytes = [
         vec![0xff, 0xd8],
         segment(0xdb, &[&[0_u8][..], &[1; 64]].concat()),
@@ -106,26 +108,79 @@ pub fn scans_jpeg(side: u16, scans: usize) -> Vec<u8> {
     bytes
 }
 
-/// A grey TIFF of 1000 x 4000 pixels with a strip for each row; all of them lie at the same bytes.
-pub fn shared_strips(compression: u16, bits: u16, data: &[u8]) -> Vec<u8> {
-    const WIDTH: u32 = 1000;
-    const HEIGHT: u32 = 4000;
-    const ENTRIES: u16 = 9;
-    let lists = 8 + 2 + 12 * u32::from(ENTRIES) + 4;
-    let start = lists + 8 * HEIGHT;
-    let tags: [(u16, u32, u32); ENTRIES as usize] = [
-        (256, 1, WIDTH),
-        (257, 1, HEIGHT),
-        (258, 1, bits.into()),
-        (259, 1, compression.into()),
-        (262, 1, 1),
-        (273, HEIGHT, lists),
-        (277, 1, 1),
-        (278, 1, 1),
-        (279, HEIGHT, lists + 4 * HEIGHT),
-    ];
+/// What precedes the scans of a sequential JPEG of three components. Each block may be zeros, which
+/// mean 63 coefficients; and zeros stand for data that are missing.
+fn colour_head(width: u16, height: u16) -> Vec<u8> {
+    let sides = [height.to_be_bytes(), width.to_be_bytes()].concat();
+    let components = [3, 1, 0x11, 0, 2, 0x11, 0, 3, 0x11, 0];
+    [
+        vec![0xff, 0xd8],
+        segment(0xdb, &[&[0_u8][..], &[1; 64]].concat()),
+        segment(0xc0, &[&[8_u8][..], &sides, &components].concat()),
+        one_symbol(0x00, 0x00),
+        one_symbol(0x10, 0x01),
+    ]
+    .concat()
+}
+
+/// JPEGs of one row of blocks with this many scans of one component, each of which costs a row. They
+/// stand where readers of markers disagree: behind an end of the image that some take for the content
+/// of a segment, in the middle and in the head; and in comments, before which some miss a byte.
+pub fn hidden_scans(scans: usize) -> [Vec<u8>; 3] {
+    const END: [u8; 2] = [0xff, 0xd9];
+    // Nothing but the marker for some, a segment of four bytes for others.
+    const FALSE_END: [u8; 8] = [0xff, 0xd8, 0x00, 0x06, 0xff, 0xd9, 0x00, 0x00];
+    let head = colour_head(16_384, 8);
+    let scan = [segment(0xda, &[1, 1, 0, 0, 63, 0]), vec![0]].concat();
+    let many = scan.repeat(scans);
+    let commented: Vec<u8> = many
+        .chunks(5000 * scan.len())
+        .flat_map(|some| [segment(0xe0, &[0; 4]), segment(0xfe, some)].concat())
+        .collect();
+    [
+        [
+            &head,
+            &scan,
+            &segment(0xfe, &[])[..],
+            &FALSE_END,
+            &many,
+            &END,
+        ]
+        .concat(),
+        [&head, &FALSE_END[..], &many, &END].concat(),
+        [&head, &scan[..], &commented, &END].concat(),
+    ]
+}
+
+/// A JPEG with parts of extended XMP metadata that never become whole, and with empty comments.
+pub fn extended_xmp(parts: usize, comments: usize) -> Vec<u8> {
+    // Which metadata, all of its length, where the part lies in it.
+    let part = [
+        &b"http://ns.adobe.com/xmp/extension/\0"[..],
+        &[b'0'; 32],
+        &[0xf; 4],
+        &[0; 4],
+    ]
+    .concat();
+    [
+        &[0xff, 0xd8],
+        &segment(0xe1, &part).repeat(parts)[..],
+        &segment(0xfe, &[]).repeat(comments),
+        &scans_jpeg(64, 0)[2..],
+    ]
+    .concat()
+}
+
+/// Where the rest of a TIFF lies that has so many tags.
+const fn behind_tags(tags: usize) -> u32 {
+    8 + 2 + 12 * tags as u32 + 4
+}
+
+/// A little-endian TIFF: tags with how many values they have, and the value or where it lies; then the
+/// rest.
+fn tiff(tags: &[(u16, u32, u32)], rest: &[u8]) -> Vec<u8> {
     let mut bytes = b"II\x2a\0\x08\0\0\0".to_vec();
-    bytes.extend(ENTRIES.to_le_bytes());
+    bytes.extend((tags.len() as u16).to_le_bytes());
     for (tag, count, value) in tags {
         bytes.extend(tag.to_le_bytes());
         bytes.extend(4_u16.to_le_bytes());
@@ -133,11 +188,90 @@ pub fn shared_strips(compression: u16, bits: u16, data: &[u8]) -> Vec<u8> {
         bytes.extend(value.to_le_bytes());
     }
     bytes.extend([0; 4]);
-    for value in [start, data.len() as u32] {
-        bytes.extend(value.to_le_bytes().repeat(HEIGHT as usize));
-    }
-    bytes.extend(data);
+    bytes.extend(rest);
     bytes
+}
+
+/// A grey TIFF of 1000 x 4000 pixels with a strip for each row; all of them lie at the same bytes.
+pub fn shared_strips(compression: u16, bits: u16, data: &[u8]) -> Vec<u8> {
+    const WIDTH: u32 = 1000;
+    const HEIGHT: u32 = 4000;
+    const LISTS: u32 = behind_tags(9);
+    let tags: [_; 9] = [
+        (256, 1, WIDTH),
+        (257, 1, HEIGHT),
+        (258, 1, bits.into()),
+        (259, 1, compression.into()),
+        (262, 1, 1),
+        (273, HEIGHT, LISTS),
+        (277, 1, 1),
+        (278, 1, 1),
+        (279, HEIGHT, LISTS + 4 * HEIGHT),
+    ];
+    let mut rest = Vec::new();
+    for value in [LISTS + 8 * HEIGHT, data.len() as u32] {
+        rest.extend(value.to_le_bytes().repeat(HEIGHT as usize));
+    }
+    rest.extend(data);
+    tiff(&tags, &rest)
+}
+
+/// A TIFF of 8 x 8 pixels in one strip, which is a JPEG that claims to have 16,384 a side.
+pub fn jpeg_in_tiff(compression: u16) -> Vec<u8> {
+    let scan = segment(0xda, &[3, 1, 0, 2, 0, 3, 0, 0, 63, 0]);
+    let jpeg = [colour_head(16_384, 16_384), scan, vec![0, 0xff, 0xd9]].concat();
+    let tags: [_; 9] = [
+        (256, 1, 8),
+        (257, 1, 8),
+        (258, 1, 8),
+        (259, 1, compression.into()),
+        (262, 1, 2),
+        (273, 1, behind_tags(9)),
+        (277, 1, 3),
+        (278, 1, 8),
+        (279, 1, jpeg.len() as u32),
+    ];
+    tiff(&tags, &jpeg)
+}
+
+/// A TIFF of 8 x 8 pixels, of floating-point numbers, in one tile whose row takes 360 megabytes.
+pub fn wide_tile() -> Vec<u8> {
+    const WIDTH: u32 = 30_000_000;
+    let tags: [_; 12] = [
+        (256, 1, 8),
+        (257, 1, 8),
+        (258, 1, 32),
+        (259, 1, 1),
+        (262, 1, 2),
+        (277, 1, 3),
+        // The predictor for such numbers, for which a row is read as a whole.
+        (317, 1, 3),
+        (322, 1, WIDTH),
+        (323, 1, 16),
+        (324, 1, 8),
+        (325, 1, 100),
+        (339, 1, 3),
+    ];
+    tiff(&tags, &[])
+}
+
+/// A TIFF of one row of 16,000 pixels, each with 30,000 samples beside its colour.
+pub fn extra_samples() -> Vec<u8> {
+    const WIDTH: u32 = 16_000;
+    const EXTRA: u32 = 30_000;
+    let tags: [_; 10] = [
+        (256, 1, WIDTH),
+        (257, 1, 1),
+        (258, 1, 8),
+        (259, 1, 1),
+        (262, 1, 2),
+        (273, 1, 8),
+        (277, 1, 3 + EXTRA),
+        (278, 1, 1),
+        (279, 1, 100),
+        (338, EXTRA, behind_tags(10)),
+    ];
+    tiff(&tags, &vec![0; 4 * EXTRA as usize])
 }
 
 /// LZW data of so many pixels of the first colour: every pixel as a code of its own, and the table

@@ -27,7 +27,20 @@ fn bombs() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     // The code 256, which clears the table, as nine bits again and again.
     let tiff_clears = [0x80_u8, 0x40, 0x20, 0x10, 0x08, 0x04, 0x02, 0x01, 0x00].repeat(1_100_000);
     let gif_clears = [0x00_u8, 0x01, 0x02, 0x04, 0x08, 0x10, 0x20, 0x40, 0x80].repeat(1_100_000);
+    let [after_a_scan, in_the_head, in_comments] = files::hidden_scans(100_000);
     vec![
+        (
+            "a JPEG of hidden scans after the first",
+            "002",
+            after_a_scan,
+        ),
+        ("a JPEG of scans hidden in its head", "002", in_the_head),
+        ("a JPEG of scans hidden in comments", "002", in_comments),
+        (
+            "a JPEG of extended XMP in thousands of parts",
+            "002",
+            files::extended_xmp(20_000, 50_000),
+        ),
         (
             "a PNG of 50 megapixels, interlaced, 16 bits",
             "051",
@@ -145,6 +158,18 @@ fn claims() -> Vec<(&'static str, &'static [&'static str], Vec<u8>)> {
             "a PNG with a colour profile of 2 GB",
             JUDGED,
             files::profile_bomb(&image, 2000),
+        ),
+        ("a large JPEG in a TIFF", &["002"], files::jpeg_in_tiff(7)),
+        (
+            "a large JPEG of the old style in a TIFF",
+            &["002"],
+            files::jpeg_in_tiff(6),
+        ),
+        ("a TIFF with a wide tile", &["002"], files::wide_tile()),
+        (
+            "a TIFF with very many samples",
+            &["002"],
+            files::extra_samples(),
         ),
     ]
 }

@@ -11,6 +11,12 @@ pub(super) const BLOCK: usize = 8;
 /// Most bits of the difference between two neighbouring blocks' means.
 pub(super) const MAX_SIZE: u8 = 11;
 
+/// Most symbols of a Huffman table: one of each.
+const MAX_SYMBOLS: usize = 256;
+
+/// What precedes the text in a part of extended XMP: digest, length of all, place of the part.
+const EXTENDED_XMP_HEAD: usize = 32 + 4 + 4;
+
 /// A Huffman table as the file states it: codes per length from 1 to 16, and their symbols.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct HuffmanSegment<'a> {
@@ -76,7 +82,9 @@ impl<'a> Header<'a> {
                     let &[high, low] = segment else { return None };
                     tables.restart_interval = usize::from(u16::from_be_bytes([high, low]));
                 }
-                0xe1 => tables.application(segment),
+                // The `image` crate takes the first byte behind it for a part of it.
+                0xe0 if segment.len() == 4 => return None,
+                0xe1 => tables.application(segment)?,
                 0xee => adobe(segment)?,
                 // Descriptions for others: JFIF, colour profiles, previews, comments.
                 0xe0 | 0xe2..=0xef | 0xfe => {}
@@ -103,13 +111,17 @@ fn adobe(segment: &[u8]) -> Option<()> {
 }
 
 impl<'a> Tables<'a> {
-    /// Where a file has several EXIF blocks the last one counts, as in the `image` crate.
-    fn application(&mut self, segment: &'a [u8]) {
+    /// Where a file has several EXIF blocks the last one counts, as in the `image` crate, which refuses
+    /// a part of extended XMP that has not all its numbers.
+    fn application(&mut self, segment: &'a [u8]) -> Option<()> {
         if let Some(exif) = segment.strip_prefix(b"Exif\0\0")
             && !exif.is_empty()
         {
             self.exif = Some(exif);
         }
+        let part = segment.strip_prefix(b"http://ns.adobe.com/xmp/extension/\0");
+        part.is_none_or(|part| part.is_empty() || part.len() >= EXTENDED_XMP_HEAD)
+            .then_some(())
     }
 
     fn frame(&mut self, segment: &[u8]) -> Option<()> {
@@ -163,7 +175,8 @@ impl<'a> Tables<'a> {
             let (counts, rest) = rest.split_first_chunk()?;
             let total = counts.iter().map(|count| usize::from(*count)).sum();
             let (symbols, rest) = rest.split_at_checked(total)?;
-            if !is_prefix_code(counts)
+            if total > MAX_SYMBOLS
+                || !is_prefix_code(counts)
                 || kind >> 4 == 0 && symbols.iter().any(|size| *size > MAX_SIZE)
             {
                 return None;

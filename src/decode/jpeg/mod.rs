@@ -21,14 +21,15 @@ use super::detail::{Glance, Overview, unit_for, unit_of};
 use super::picture::{Picture, stored};
 use super::{Limits, Rect};
 use crate::deadline::Deadline;
+use crate::error::Error;
 use crate::memory;
 use header::Header;
 use scan::Grid;
 
 #[cfg(fuzzing)]
 pub use fuzzing::compare_jpeg_decoders;
-pub(in crate::decode) use scans::check_scans;
-use scans::is_affordable;
+use scans::check_metadata;
+pub(in crate::decode) use scans::{check_scans, image};
 
 /// A picture of the whole, if it is of use at less than full size.
 pub(super) fn overview(
@@ -40,9 +41,11 @@ pub(super) fn overview(
     let header = Header::parse(bytes)?;
     let [width, height] = header.size();
     let unit = unit_for(overview, width, height);
-    if unit == 1 || !is_affordable(1, width, height) || limits.check_size(width, height).is_err() {
+    if unit == 1 {
         return None;
     }
+    limits.check_size(width, height).ok()?;
+    header.check(bytes).ok()?;
     header.decode(unit, header.whole(), deadline)
 }
 
@@ -60,6 +63,15 @@ impl Header<'_> {
     /// Columns and rows, as stored.
     fn size(&self) -> [u32; 2] {
         [self.width as u32, self.height as u32]
+    }
+
+    /// Refuses a file that the `image` crate is not given either. What is decoded behind the head is a
+    /// single scan, so no more can start there, nor are there any metadata.
+    fn check(&self, bytes: &[u8]) -> Result<(), Error> {
+        let head = &bytes[..bytes.len() - self.data.len()];
+        let [width, height] = self.size();
+        check_scans(head, width, height)?;
+        check_metadata(head)
     }
 
     /// Width and height of the upright image.

@@ -215,21 +215,21 @@ impl<'a> Scan<'a> {
     /// Appends the first rows of the planes as RGB.
     fn write(&self, width: usize, rows: usize, pixels: &mut Vec<u8>) {
         let stride = self.grid.stride();
+        // The wanted MCUs may reach beyond the picture, but it never reaches beyond them.
+        debug_assert!(width <= stride && rows <= self.grid.mcu[1]);
         for start in (0..rows).map(|row| row * stride) {
-            let line = |plane: &'_ Plane| start..start + width.min(plane.samples.len());
+            let part = start..start + width;
             match self.planes.as_slice() {
                 [luma, blue, red] => {
-                    let lines = luma.samples[line(luma)]
+                    let lines = luma.samples[part.clone()]
                         .iter()
-                        .zip(&blue.samples[line(blue)])
-                        .zip(&red.samples[line(red)]);
+                        .zip(&blue.samples[part.clone()])
+                        .zip(&red.samples[part]);
                     pixels.extend(lines.flat_map(|((y, u), v)| rgb(*y, *u, *v)));
                 }
-                planes => pixels.extend(
-                    planes[0].samples[line(&planes[0])]
-                        .iter()
-                        .flat_map(|grey| [*grey; 3]),
-                ),
+                planes => {
+                    pixels.extend(planes[0].samples[part].iter().flat_map(|grey| [*grey; 3]));
+                }
             }
         }
     }

@@ -1,24 +1,26 @@
 //! Whether a JPEG is all there, and what it costs to decode.
+//!
+//! The `image` crate's decoder does not read markers as the standard says: it gives a length to some
+//! that have none, and misses a byte of others. So what it meets cannot be found out by walking over the
+//! file. It can be bounded: the decoder gets nothing behind the end of the image, and whatever could be
+//! a marker before that end counts as one, even inside a segment. Entropy-coded data hold no such bytes.
 
 use crate::error::Error;
 
-/// Refuses a JPEG without an end, and one with too many scans for its size.
-pub(in crate::decode) fn check_scans(bytes: &[u8], width: u32, height: u32) -> Result<(), Error> {
-    let scans = scans(bytes)
-        .ok_or_else(|| Error::unreadable("the JPEG is truncated: its end is missing"))?;
-    if !is_affordable(scans, width, height) {
-        return Err(Error::unreadable(format!(
-            "the JPEG of {width} x {height} pixels has {scans} scans, which would take too long: save it with fewer"
-        )));
-    }
-    Ok(())
+/// The file up to the end of the image, for a decoder to read and no more. Refuses a file without that
+/// end, and one whose metadata would keep a decoder busy.
+pub(in crate::decode) fn image(bytes: &[u8]) -> Result<&[u8], Error> {
+    let end =
+        end(bytes).ok_or_else(|| Error::unreadable("the JPEG is truncated: its end is missing"))?;
+    let image = &bytes[..end];
+    check_metadata(image)?;
+    Ok(image)
 }
 
 /// The decoder fills what is missing of a truncated file with grey, which is no image of a face.
 /// So this walks over the markers to the end of the image; what follows it (further pictures,
-/// video, padding) does not matter. Gives the number of scans, or `None` where the end is missing.
-fn scans(bytes: &[u8]) -> Option<u32> {
-    let mut scans = 0;
+/// video, padding) does not matter. `None` where the end is missing.
+fn end(bytes: &[u8]) -> Option<usize> {
     let mut rest = bytes.get(2..).unwrap_or_default();
     while let Some(at) = rest.iter().position(|byte| *byte == 0xff) {
         rest = &rest[at..];
@@ -26,11 +28,10 @@ fn scans(bytes: &[u8]) -> Option<u32> {
         let marker = rest[fill];
         rest = &rest[fill + 1..];
         match marker {
-            0xd9 => return Some(scans),
+            0xd9 => return Some(bytes.len() - rest.len()),
             // Stuffed bytes, restart markers and others without a length.
             0x00 | 0x01 | 0xd0..=0xd8 => {}
             _ => {
-                scans += u32::from(marker == 0xda);
                 let [high, low] = rest.first_chunk()?;
                 let length = usize::from(u16::from_be_bytes([*high, *low]));
                 rest = rest.get(length.max(2)..)?;
@@ -40,45 +41,109 @@ fn scans(bytes: &[u8]) -> Option<u32> {
     None
 }
 
-/// Scans that every image may have: encoders write ten or so, thorough ones under twenty.
-const SCANS: u32 = 64;
+/// How many of these markers there can be for any decoder, however it finds them.
+fn count(image: &[u8], is_meant: impl Fn(u8) -> bool) -> u64 {
+    let pairs = image.windows(2);
+    pairs
+        .filter(|pair| pair[0] == 0xff && is_meant(pair[1]))
+        .count() as u64
+}
+
+/// Segments of the kind that holds extended XMP, times markers, that an image may have. At each marker
+/// the decoder looks at all the parts of extended XMP that it has met, so ten megabytes of small ones
+/// would keep it busy for a quarter of an hour. Phones write a hundred large ones with a depth map.
+const METADATA_STEPS: u64 = 1 << 25;
+
+/// Refuses an image, or what precedes its data, with too many pieces of metadata.
+pub(super) fn check_metadata(image: &[u8]) -> Result<(), Error> {
+    let parts = count(image, |marker| marker == 0xe1);
+    let markers = count(image, |marker| !matches!(marker, 0x00 | 0xff));
+    if parts.saturating_mul(markers) > METADATA_STEPS {
+        return Err(Error::unreadable(format!(
+            "the JPEG has {parts} pieces of metadata among {markers} markers, which would take too long: save it without metadata"
+        )));
+    }
+    Ok(())
+}
+
+/// Scans that every image may have: encoders write ten or so, thorough ones under twenty, and previews
+/// in the metadata have as many once more.
+const SCANS: u64 = 64;
 /// Pixels times scans that an image may have: 16 scans at 100 megapixels. A scan of some bytes makes
 /// a decoder walk over all pixels, so a file of a megabyte could keep it busy for hours.
 const SCANNED_PIXELS: u64 = 1_600_000_000;
 
+/// Refuses an image, or one of which this precedes the data, with too many scans for its size.
+pub(in crate::decode) fn check_scans(image: &[u8], width: u32, height: u32) -> Result<(), Error> {
+    let scans = count(image, |marker| marker == 0xda);
+    if !is_affordable(scans, width, height) {
+        return Err(Error::unreadable(format!(
+            "the JPEG of {width} x {height} pixels has {scans} scans, those of previews in its metadata included, which would take too long: save it with fewer"
+        )));
+    }
+    Ok(())
+}
+
 /// Whether an image of this size may have so many scans.
-pub(super) fn is_affordable(scans: u32, width: u32, height: u32) -> bool {
+fn is_affordable(scans: u64, width: u32, height: u32) -> bool {
     let pixels = u64::from(width) * u64::from(height);
-    scans <= SCANS && pixels.saturating_mul(scans.into()) <= SCANNED_PIXELS
+    scans <= SCANS && pixels.saturating_mul(scans) <= SCANNED_PIXELS
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{is_affordable, scans};
+    use super::*;
+
+    const START: [u8; 2] = [0xff, 0xd8];
+    const SCAN: [u8; 11] = [
+        0xff, 0xda, 0x00, 0x03, 0x00, 0x12, 0xff, 0x00, 0xff, 0xd0, 0x34,
+    ];
+    const END: [u8; 2] = [0xff, 0xd9];
+
+    fn segment(marker: u8, data: &[u8]) -> Vec<u8> {
+        let length = (data.len() as u16 + 2).to_be_bytes();
+        [&[0xff, marker][..], &length, data].concat()
+    }
 
     #[test]
     fn only_the_end_of_the_image_counts() {
-        let segment = [0xff, 0xe1, 0x00, 0x06, 0xff, 0xd9, 0xff, 0xd9]; // A thumbnail's end inside a segment.
-        let scan = [
-            0xff, 0xda, 0x00, 0x03, 0x00, 0x12, 0xff, 0x00, 0xff, 0xd0, 0x34,
-        ];
-        let whole = [
-            &[0xff, 0xd8][..],
-            &segment,
-            &scan,
-            &[0xff, 0xff, 0xd9, 0x00],
-        ]
-        .concat();
-        assert_eq!(scans(&whole), Some(1));
-        for end in 0..whole.len() - 1 {
-            assert_eq!(scans(&whole[..end]), None, "{end}");
+        // A thumbnail's end inside a segment.
+        let preview = segment(0xe1, &[END, END].concat());
+        let whole = [&START[..], &preview, &SCAN, &[0xff], &END].concat();
+        assert_eq!(
+            end(&[&whole[..], &START, &SCAN, &END].concat()),
+            Some(whole.len())
+        );
+        for end in 0..whole.len() {
+            assert!(image(&whole[..end]).is_err(), "{end}");
         }
+    }
+
+    #[test]
+    fn a_scan_counts_wherever_a_decoder_may_find_it() {
+        let hidden = segment(0xfe, &SCAN.repeat(3));
+        let file = [&START[..], &hidden, &SCAN.repeat(2), &END, &SCAN].concat();
+        let image = image(&file).unwrap();
+        assert_eq!(count(image, |marker| marker == 0xda), 5);
+        assert!(check_scans(image, 16_000, 16_000).is_ok());
+        assert!(check_scans(image, 20_000, 20_000).is_err());
     }
 
     #[test]
     fn many_scans_are_for_small_images_only() {
         assert!(is_affordable(64, 5000, 5000) && is_affordable(16, 10_000, 10_000));
         assert!(!is_affordable(65, 8, 8) && !is_affordable(17, 10_000, 10_000));
-        assert!(!is_affordable(u32::MAX, u32::MAX, u32::MAX));
+        assert!(!is_affordable(u64::MAX, u32::MAX, u32::MAX));
+    }
+
+    #[test]
+    fn metadata_may_be_large_but_not_in_very_many_pieces() {
+        let is_taken = |pieces: usize, length: usize, comments: usize| {
+            let pieces = segment(0xe1, &vec![b'x'; length]).repeat(pieces);
+            let comments = segment(0xfe, &[]).repeat(comments);
+            image(&[&START[..], &pieces, &comments, &SCAN, &END].concat()).is_ok()
+        };
+        assert!(is_taken(160, 65_000, 10) && is_taken(30, 9, 1_000_000));
+        assert!(is_taken(4000, 9, 4000) && !is_taken(4000, 9, 5000));
     }
 }

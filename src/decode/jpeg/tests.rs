@@ -344,6 +344,46 @@ fn damaged_files_get_the_same_answer() {
     }
 }
 
+/// A marker, the length of the data, the data.
+fn segment(marker: u8, data: &[u8]) -> Vec<u8> {
+    let length = (data.len() as u16 + 2).to_be_bytes();
+    [&[0xff, marker][..], &length, data].concat()
+}
+
+#[test]
+fn what_another_decoder_refuses_is_refused() {
+    let usual = encode(&picture([64, 48]), ColorType::Rgb, |_| {});
+    let tables = usual.windows(2).position(|pair| pair == [0xff, 0xdb]);
+    let (head, rest) = usual.split_at(tables.unwrap());
+    // 255 codes of 16 bits and ten of 15, for a table that nothing needs.
+    let counts = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 10, 255];
+    let short_part = b"http://ns.adobe.com/xmp/extension/\0 too short";
+    let scan = [0xff, 0xda, 0x00, 0x03, 0x00];
+    for (name, odd) in [
+        ("nothing", vec![]),
+        (
+            "metadata that are a byte longer for it",
+            segment(0xe0, &[0; 4]),
+        ),
+        (
+            "metadata without all their numbers",
+            segment(0xe1, short_part),
+        ),
+        (
+            "more symbols than there are",
+            segment(0xc4, &[&[0x13][..], &counts, &[1; 265]].concat()),
+        ),
+        ("scans in a comment", segment(0xfe, &scan.repeat(64))),
+        ("metadata in many pieces", segment(0xe1, b"x").repeat(6000)),
+    ] {
+        let bytes = [head, &odd, rest].concat();
+        let refused = (name != "nothing").then_some(ErrorCode::UnreadableImage);
+        for overview in [coarse(), Overview::full()] {
+            assert_eq!(code(&bytes, &overview), refused, "{name}");
+        }
+    }
+}
+
 #[test]
 fn missing_rows_and_wrong_markers_are_noticed() {
     let with = |restart| {

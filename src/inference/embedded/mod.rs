@@ -16,7 +16,7 @@ mod tests;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use self::kernels::InstructionSet;
-pub(super) use self::onnx::ensure_finite_weights;
+pub(super) use self::onnx::ensure_sound_weights;
 use self::plan::Plan;
 use self::run::{Scratch, SizedPlan, TOGETHER};
 use super::pool::Pool;

@@ -63,7 +63,6 @@ pub(super) struct Tensor<'a> {
     /// Numbers that are not stored as raw bytes, which exporters do for short lists only.
     floats: Vec<f32>,
     integers: Vec<i64>,
-    external: bool,
 }
 
 impl<'a> Graph<'a> {
@@ -241,7 +240,7 @@ impl<'a> Tensor<'a> {
                 (5 | 7, value) => value.integers(&mut tensor.integers, MAX_LIST)?,
                 (8, value) => tensor.name = value.text()?,
                 (9, value) => tensor.raw = value.bytes()?,
-                (13 | 14, _) => tensor.external = true,
+                field if is_elsewhere(field)? => return Err(ELSEWHERE.into()),
                 _ => {}
             }
         }
@@ -313,9 +312,6 @@ impl<'a> Tensor<'a> {
             .dims
             .iter()
             .try_fold(1, |product: usize, size| product.checked_mul(*size));
-        if self.external {
-            return Err(self.fault("is in another file, which is not supported"));
-        }
         if expected != Some(len) {
             return Err(self.fault(&format!(
                 "holds {len} numbers, its shape is {:?}",
@@ -330,23 +326,90 @@ impl<'a> Tensor<'a> {
     }
 }
 
-/// Refuses a file with a weight that is no finite number, whatever else is in it. Such a number need
-/// not reach the outputs: behind an activation that clips it a network answers, but not as trained.
-pub fn ensure_finite_weights(model: &[u8]) -> Result<(), String> {
-    const GRAPH: u64 = 7;
-    const INITIALIZER: u64 = 5;
-    for field in Fields::new(model) {
-        let (GRAPH, graph) = field? else { continue };
-        for field in Fields::new(graph.bytes()?) {
-            let (INITIALIZER, tensor) = field? else {
-                continue;
-            };
-            if !is_finite(tensor.bytes()?)? {
-                return Err("a weight is no finite number".into());
-            }
-        }
+const ELSEWHERE: &str =
+    "its weights are in another file, which no digest covers; export it with all of them inside";
+
+/// Whether a field of a tensor says that its numbers are in another file. ONNX Runtime would look for
+/// that from the current directory of the process.
+fn is_elsewhere((number, value): (u64, Value<'_>)) -> Result<bool, String> {
+    const EXTERNAL_DATA: u64 = 13;
+    const DATA_LOCATION: u64 = 14;
+    Ok(match number {
+        EXTERNAL_DATA => true,
+        // 0 says that they are here.
+        DATA_LOCATION => value.integer()? != 0,
+        _ => false,
+    })
+}
+
+/// Refuses a file with weights outside it, and one with a float32 or float16 that is no finite number, be
+/// it a weight, a constant or part of a branch. Such a number need not reach the outputs: behind an
+/// activation that clips it a network answers, but not as trained.
+pub fn ensure_sound_weights(model: &[u8]) -> Result<(), String> {
+    Part::Model.ensure_sound(Value::Bytes(model), MAX_DEPTH)
+}
+
+/// As in other readers of Protocol Buffers: no file can make this one fill the stack.
+const MAX_DEPTH: usize = 100;
+
+/// What weights can be in.
+#[derive(Clone, Copy)]
+enum Part {
+    Model,
+    Function,
+    Graph,
+    Node,
+    Attribute,
+    SparseTensor,
+    Tensor,
+    Floats,
+}
+
+impl Part {
+    /// What the field of this number is, if weights can be in it.
+    fn field(self, number: u64) -> Option<Part> {
+        Some(match (self, number) {
+            (Part::Model, 7) | (Part::Attribute, 6 | 11) => Part::Graph,
+            (Part::Model, 25) => Part::Function,
+            (Part::Graph, 1) | (Part::Function, 7) => Part::Node,
+            (Part::Node, 5) | (Part::Function, 11) => Part::Attribute,
+            (Part::Graph, 15) | (Part::Attribute, 22 | 23) => Part::SparseTensor,
+            (Part::Graph, 5) | (Part::Attribute, 5 | 10) => Part::Tensor,
+            (Part::SparseTensor, 1 | 2) => Part::Tensor,
+            (Part::Attribute, 2 | 7) => Part::Floats,
+            _ => return None,
+        })
     }
-    Ok(())
+
+    fn ensure_sound(self, value: Value<'_>, depth: usize) -> Result<(), String> {
+        let finite = match self {
+            Part::Floats => are_finite(value)?,
+            Part::Tensor => is_finite(value.bytes()?)?,
+            _ => {
+                let depth = depth.checked_sub(1);
+                let depth = depth.ok_or("its parts lie too deep inside each other")?;
+                for field in Fields::new(value.bytes()?) {
+                    let (number, value) = field?;
+                    if let Some(part) = self.field(number) {
+                        part.ensure_sound(value, depth)?;
+                    }
+                }
+                true
+            }
+        };
+        if !finite {
+            return Err("a weight is no finite number".into());
+        }
+        Ok(())
+    }
+}
+
+/// Whether one float32, or a list of them, is finite.
+fn are_finite(value: Value<'_>) -> Result<bool, String> {
+    match value {
+        Value::Bytes(list) => Ok(words(list)?.all(|word| f32::from_le_bytes(word).is_finite())),
+        value => Ok(value.float()?.is_finite()),
+    }
 }
 
 fn is_finite(tensor: &[u8]) -> Result<bool, String> {
@@ -355,19 +418,17 @@ fn is_finite(tensor: &[u8]) -> Result<bool, String> {
     for field in Fields::new(tensor) {
         match field? {
             (2, value) => kind = value.integer()?,
-            (4, Value::Bytes(list)) => {
-                finite &= words(list)?.all(|word| f32::from_le_bytes(word).is_finite());
-            }
-            (4, value) => finite &= value.float()?.is_finite(),
+            (4, value) => finite &= are_finite(value)?,
             (5, value) => value.integers(&mut halves, usize::MAX)?,
             (9, value) => raw = value.bytes()?,
+            field if is_elsewhere(field)? => return Err(ELSEWHERE.into()),
             _ => {}
         }
     }
     let half = |bits: u16| half::f16::from_bits(bits).is_finite();
     Ok(finite
         && match kind {
-            FLOAT => words(raw)?.all(|word| f32::from_le_bytes(word).is_finite()),
+            FLOAT => are_finite(Value::Bytes(raw))?,
             FLOAT16 => {
                 words(raw)?.all(|word| half(u16::from_le_bytes(word)))
                     && halves.iter().all(|bits| half(*bits as u16))

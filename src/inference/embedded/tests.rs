@@ -435,7 +435,8 @@ mod file {
         )
     }
 
-    fn tensor(number: u64, name: &str, dims: &[i64], kind: i64, raw: Vec<u8>) -> Vec<u8> {
+    /// A field that is a tensor.
+    pub fn tensor(number: u64, name: &str, dims: &[i64], kind: i64, raw: Vec<u8>) -> Vec<u8> {
         let dims: Vec<u8> = dims.iter().flat_map(|size| integer(1, *size)).collect();
         let tensor = [
             dims,
@@ -756,11 +757,102 @@ fn weights_that_are_not_finite_do_not_load() {
             file::floats("w", &[1, 3, 1, 1], &[1.0, number, 1.0]),
             file::node("Conv", &["input", "w"], "out", &[]),
         ];
-        let error = load(file::model(&parts, &[1, 3, 4, 4], &["out"]))
-            .err()
-            .unwrap();
-        assert!(error.contains("not finite"), "{error}");
+        for model in [
+            file::model(&parts, &[1, 3, 4, 4], &["out"]),
+            two_weights(weight(5, "w", number), weight(5, "c", 1.0)),
+            two_weights(weight(5, "w", 1.0), weight(5, "c", number)),
+        ] {
+            for error in refusals(model) {
+                assert!(error.contains("finite"), "{error}");
+            }
+        }
     }
+}
+
+#[test]
+fn weights_are_looked_at_wherever_a_file_can_have_them() {
+    let bad = |number| weight(number, "c", f32::NAN);
+    let single = f32::INFINITY.to_le_bytes();
+    let attributes = [
+        bad(5),
+        bad(10),
+        // A list, a single number, a branch, a sparse tensor.
+        file::bytes(7, &single),
+        [vec![2 << 3 | 5], single.to_vec()].concat(),
+        file::bytes(6, &bad(5)),
+        file::bytes(22, &bad(1)),
+    ];
+    let constant = |value| file::node("Any", &[], "c", &[file::attribute("any", value)]);
+    let mut function = constant(bad(5));
+    function[0] = 7 << 3 | 2;
+    let mut models = vec![
+        file::bytes(25, &function),
+        file::bytes(7, &file::bytes(15, &bad(1))),
+    ];
+    models.extend(attributes.map(|value| file::model(&[constant(value)], &[1], &[])));
+    for (case, model) in models.into_iter().enumerate() {
+        let error = ensure_sound_weights(&model).expect_err(&case.to_string());
+        assert!(error.contains("finite"), "{case}: {error}");
+    }
+    let deep = (0..1000).fold(Vec::new(), |inside, _| constant(file::bytes(6, &inside)));
+    let error = ensure_sound_weights(&file::model(&[deep], &[1], &[])).unwrap_err();
+    assert!(error.contains("too deep"), "{error}");
+}
+
+/// Both engines' answers to a model. Without an ONNX Runtime, what is asked before it is given a model.
+fn refusals(model: Vec<u8>) -> [String; 2] {
+    let path = std::env::var_os("LIVENESS_ONNXRUNTIME").filter(|path| !path.is_empty());
+    let other = match path {
+        Some(path) => crate::inference::runtime(Some(path.as_ref()))
+            .unwrap()
+            .load(&Model::new(model.clone()))
+            .map(drop),
+        None => ensure_sound_weights(&model),
+    };
+    [load(model).map(drop), other].map(|answer| answer.unwrap_err())
+}
+
+/// One weight in an initializer, as this field, and another in a constant.
+fn two_weights(initializer: Vec<u8>, constant: Vec<u8>) -> Vec<u8> {
+    let parts = [
+        initializer,
+        file::node("Constant", &[], "c", &[file::attribute("value", constant)]),
+        file::node("Conv", &["input", "w"], "v", &[]),
+        file::node("Mul", &["v", "c"], "out", &[]),
+    ];
+    file::model(&parts, &[1, 1, 4, 4], &["out"])
+}
+
+fn weight(number: u64, name: &str, value: f32) -> Vec<u8> {
+    let dims: &[i64] = if name == "w" { &[1; 4] } else { &[] };
+    file::tensor(number, name, dims, 1, value.to_le_bytes().to_vec())
+}
+
+#[test]
+fn weights_outside_the_file_do_not_load() {
+    let elsewhere = |name: &str| {
+        let place = [file::bytes(1, b"location"), file::bytes(2, b"weights.bin")];
+        let tensor = [
+            file::integer(1, 1).repeat(if name == "w" { 4 } else { 0 }),
+            file::integer(2, 1),
+            file::bytes(8, name.as_bytes()),
+            file::bytes(13, &place.concat()),
+            file::integer(14, 1),
+        ];
+        file::bytes(5, &tensor.concat())
+    };
+    let unused = file::bytes(7, &elsewhere("u"));
+    for model in [
+        two_weights(elsewhere("w"), weight(5, "c", 1.0)),
+        two_weights(weight(5, "w", 1.0), elsewhere("c")),
+        [network(), unused].concat(),
+    ] {
+        for error in refusals(model) {
+            assert!(error.contains("in another file"), "{error}");
+        }
+    }
+    let sound = two_weights(weight(5, "w", 1.0), weight(5, "c", 1.0));
+    assert!(load(sound.clone()).is_ok() && ensure_sound_weights(&sound).is_ok());
 }
 
 #[test]

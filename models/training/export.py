@@ -133,7 +133,7 @@ def _look(**doubt: float) -> dict:
 
 DEFAULTS = {
     "schema": 3,
-    "version": "2026.11.4",
+    "version": "2026.11.5",
     "detector": {
         "file": "detector.onnx",
         "sha256": "",

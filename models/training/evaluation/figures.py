@@ -21,6 +21,8 @@ from .rates import Rate
 from .scorers import Outcome
 
 AT_BPCER = (0.01, 0.05, 0.10)
+# By how much the same figure may differ between two samples.
+ROUNDING = 1e-9
 # Drawn from fewer groups of a class, an interval would be far too narrow.
 GROUPS_NEEDED = 3
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -150,7 +152,7 @@ def curve(judged: Judged, rounds: int) -> Curve | None:
 def _interval(drawn: np.ndarray) -> tuple[float, float] | None:
     """None where every sample gives the same, as of classes without a common score: that is no certainty."""
     low, high = (float(v) for v in np.quantile(drawn, (0.025, 0.975)))
-    return (low, high) if drawn.min() < drawn.max() else None
+    return (low, high) if np.ptp(drawn) > ROUNDING else None
 
 
 def part(name: str, judged: Judged, threshold: float, rounds: int = 1000) -> Part:

@@ -78,6 +78,26 @@ proxy() {
     (($(answered "$replica") >= 3)) || { echo "$replica got no requests" >&2; return 1; }
   done
 
+  local fds=() fd
+  for _ in {1..64}; do
+    exec {fd}<>/dev/tcp/127.0.0.1/8000
+    printf 'POST /liveness/ HTTP/1.1\r\nHost: a\r\n%s\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n' "$header" >&"$fd"
+    fds+=("$fd")
+  done
+  sleep 0.5
+  expect '{"success":false,"error_code":"005"*503' "$(proxied -H "$header" -F "$portrait")"
+  for fd in "${fds[@]}"; do exec {fd}>&-; done
+  sleep 0.5
+  expect '*"liveness":true*200' "$(proxied -H "$header" -F "$portrait")"
+
+  # In a burst, faster than the 100 a second that are permitted.
+  curl --silent --output /dev/null --write-out '%{http_code}\n' 'http://127.0.0.1:8000/healthz?[1-1000]' >"$work/burst"
+  (($(grep -c 200 "$work/burst") >= 200)) || { echo 'a burst of 200 requests is refused' >&2; return 1; }
+  expect '{"success":false,"error_code":"005"*503' "$(curl --silent --write-out ' %{http_code}\n' 'http://127.0.0.1:8000/healthz?[1-300]' | tail -n 1)"
+  grep -q 503 "$work/burst"
+  sleep 3
+  expect '*"liveness":true*200' "$(proxied -H "$header" -F "$portrait")"
+
   kill "${servers[0]}"
   for _ in {1..4}; do expect '*"liveness":true*200' "$(proxied -H "$header" -F "$portrait")"; done
   kill "${servers[1]}"
@@ -90,7 +110,7 @@ proxy() {
     echo 'the proxy logs the API key' >&2
     return 1
   fi
-  echo 'two servers behind nginx: answered, balanced, one stopped, both stopped'
+  echo 'two servers behind nginx: answered, balanced, limited for each address, one stopped, both stopped'
 }
 
 case ${1:-all} in

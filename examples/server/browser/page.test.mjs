@@ -13,6 +13,8 @@ import { KEY, open, picture, ROOT, startBrowser, startServer } from "./support.m
 
 const AXE = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const PHONE = { viewport: { width: 320, height: 640 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true };
+/** Where the page sends a photograph. */
+const CHECK = (url) => url.pathname === "/liveness/" && url.search === "?details=true";
 /** The face of the portrait as shares of its sides: left, top, right, bottom. */
 const FACE = [180 / 512, 60 / 512, 268 / 512, 172 / 512];
 
@@ -244,11 +246,30 @@ describe("errors", () => {
     await assertRefused(page, "001");
     assert.equal(await text(page, "title"), "Too many wrong keys came from this address");
     assert.match(await text(page, "cure-list"), /wait 2 s/);
+    assert.notEqual(await page.locator("#key").getAttribute("aria-invalid"), "true", "nobody said that the key is wrong");
+    assert.equal(await page.locator("#key-error").isVisible(), false);
+  });
+
+  test("a request that arrives too slowly is not called misunderstood", async () => {
+    const page = await visit();
+    await answerWith(page, { status: 408, body: failure("004") });
+    await check(page, picture.jpeg);
+    await assertRefused(page, "004");
+    assert.equal(await text(page, "title"), "The photograph took too long to arrive");
+    assert.doesNotMatch(await text(page, "cure-list"), /Reload/);
+  });
+
+  test("the server's own reason is shown whatever is wrong", async () => {
+    const page = await visit();
+    await check(page, picture.jpeg, "not-the-key");
+    assert.match(await text(page, "technical"), /In detail: send an API key/);
+    await check(page, picture.tooLarge);
+    assert.match(await text(page, "technical"), /In detail: .*10 MiB/);
   });
 
   test("a server that is gone is no verdict", async () => {
     const page = await visit();
-    await page.route("**/liveness/", (route) => route.abort("connectionrefused"));
+    await page.route(CHECK, (route) => route.abort("connectionrefused"));
     assert.equal(await check(page, picture.jpeg), "error");
     assert.equal(await text(page, "title"), "The server cannot be reached");
   });
@@ -256,7 +277,7 @@ describe("errors", () => {
   test("a server that does not answer in a minute is no verdict", async () => {
     const page = await visit();
     await page.clock.install();
-    await page.route("**/liveness/", () => {});
+    await page.route(CHECK, () => {});
     await page.fill("#key", KEY);
     await choose(page, picture.jpeg);
     await page.click("#check");
@@ -268,7 +289,7 @@ describe("errors", () => {
 });
 
 function answerWith(page, answer) {
-  return page.route("**/liveness/", (route) => route.fulfill({ contentType: "application/json", ...answer }));
+  return page.route(CHECK, (route) => route.fulfill({ contentType: "application/json", ...answer }));
 }
 
 function failure(code) {
@@ -308,7 +329,7 @@ describe("fail closed", () => {
     const page = await visit();
     let release;
     const held = new Promise((resolve) => (release = resolve));
-    await page.route("**/liveness/", async (route) => {
+    await page.route(CHECK, async (route) => {
       await held;
       await route.continue().catch(() => {});
     });
@@ -401,6 +422,35 @@ describe("ways in", () => {
     assert.ok(await page.locator("#empty").isVisible());
     assert.equal(await page.locator("#video").evaluate((video) => video.srcObject), null);
     assert.equal(await page.evaluate(() => document.activeElement.id), "open-camera");
+  });
+
+  test("a camera that is closed while it starts has not failed", async () => {
+    const page = await visit({ permissions: ["camera"] });
+    page.jpeg = (await readFile(picture.jpeg)).toString("base64");
+    // Without a track, the video waits for its first frame until the camera is closed.
+    await page.evaluate(() => {
+      navigator.mediaDevices.getUserMedia = async () => new MediaStream();
+    });
+    const starting = async () => {
+      await page.click("#open-camera");
+      await page.waitForSelector("#camera:visible");
+      await page.waitForFunction(() => document.getElementById("video").srcObject);
+    };
+    const closed = async () => {
+      await page.waitForSelector("#open-camera:enabled");
+      // The end of the wait reaches the page a little later.
+      await page.waitForTimeout(300);
+      assert.equal(await page.locator("#camera").isVisible(), false);
+      assert.equal(await page.locator("#camera-failed").isVisible(), false);
+    };
+    await starting();
+    await page.keyboard.press("Escape");
+    await closed();
+    assert.equal(await page.evaluate(() => document.activeElement.id), "open-camera");
+    await starting();
+    assert.ok(await dropped(page, "paste"));
+    await closed();
+    assert.match(await text(page, "file"), /dropped\.jpg/);
   });
 
   test("a camera that may not be used says what to do", async () => {
@@ -581,7 +631,7 @@ describe("for everybody", () => {
   test("nothing moves where motion is unwelcome", async () => {
     for (const reducedMotion of ["reduce", "no-preference"]) {
       const page = await visit({ reducedMotion });
-      await page.route("**/liveness/", () => {});
+      await page.route(CHECK, () => {});
       await page.fill("#key", KEY);
       await choose(page, picture.jpeg);
       await page.click("#check");

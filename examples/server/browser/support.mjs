@@ -106,7 +106,7 @@ export async function open(browser, url, options = {}) {
   });
   page.on("console", (message) => {
     // Chromium reports every status from 400 on; those of the service are answers, not faults.
-    const answered = message.location().url.endsWith("/liveness/") && message.text().startsWith("Failed to load resource");
+    const answered = message.location().url.includes("/liveness/") && message.text().startsWith("Failed to load resource");
     if (["error", "warning"].includes(message.type()) && !answered) faults.push(`console: ${message.text()}`);
   });
   page.on("pageerror", (error) => faults.push(`uncaught: ${error.message}`));

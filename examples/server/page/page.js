@@ -50,6 +50,13 @@ const CURES = {
     title: "Too many wrong keys came from this address",
     cure: ["Wait, then send the right key. Until then the server does not say whether a key is right."],
   },
+  slow: {
+    title: "The photograph took too long to arrive",
+    cure: [
+      "The connection is slow, or it was interrupted: try again on a better one.",
+      "A smaller picture arrives sooner: save it as a JPEG of about 2,000 pixels a side.",
+    ],
+  },
   busy: {
     title: "The server is busy",
     cure: ["All of its places are taken at the moment. Nothing is wrong with the photograph: try again shortly."],
@@ -71,7 +78,10 @@ const CURES = {
   },
 };
 
-/** Codes that have more than one cause are told apart by these reasons. */
+/** Codes that have more than one cause are told apart by the status, */
+const STATES = { 408: "slow", 429: "limited", 503: "busy" };
+
+/** or by these reasons. */
 const CAUSES = {
   no_face: "No face was found",
   several_faces: "More than one face was found",
@@ -263,17 +273,21 @@ function pictureOf(transfer) {
 async function openCamera() {
   $("open-camera").disabled = true;
   show("camera-failed", false);
+  let opened = null;
   try {
     if (!navigator.mediaDevices?.getUserMedia) throw new DOMException("", "insecure");
     const chosen = photo;
-    stream = await navigator.mediaDevices.getUserMedia({
+    opened = await navigator.mediaDevices.getUserMedia({
       audio: false,
       video: { facingMode: "user", width: { ideal: 1920 }, height: { ideal: 1080 } },
     });
+    stream = opened;
     // While the browser asked for permission, a photograph may have come another way.
     if (photo !== chosen) return closeCamera();
     await showCamera();
   } catch (error) {
+    // Closed while it started, by a person or for a photograph: that is no failure.
+    if (opened && stream !== opened) return;
     closeCamera();
     failCamera(error.name);
   } finally {
@@ -288,8 +302,10 @@ async function showCamera() {
   clearAnswer();
   updateCheck();
   const video = $("video");
-  video.srcObject = stream;
+  const opened = stream;
+  video.srcObject = opened;
   await video.play();
+  if (stream !== opened) return;
   $("shoot").disabled = false;
   $("shoot").focus();
   announce("The camera is on.");
@@ -311,6 +327,8 @@ function closeCamera() {
 
 function cancelCamera() {
   closeCamera();
+  // It may still be starting, and what is disabled takes no focus.
+  $("open-camera").disabled = false;
   $("open-camera").focus();
 }
 
@@ -371,8 +389,8 @@ async function check() {
 async function ask({ file, name }, key, signal) {
   const body = new FormData();
   body.append("image", file, name);
-  body.append("details", "true");
-  const response = await fetch(endpoint, {
+  // In the address, which arrives before all that may go wrong with the body: the reason is told then too.
+  const response = await fetch(`${endpoint}?details=true`, {
     method: "POST",
     headers: key ? { "X-API-Key": key } : {},
     body,
@@ -469,7 +487,7 @@ function attackWords(attack) {
 
 function showError(answer, { status, retryAfter, requestId }) {
   const { error_code: code, error_message: message, details = {} } = answer;
-  const known = CURES[{ 429: "limited", 503: "busy" }[status] ?? code] ?? CURES["005"];
+  const known = CURES[STATES[status] ?? code] ?? CURES["005"];
   const cause = details.reasons?.map((reason) => CAUSES[reason]).find(Boolean);
   const cure = [...known.cure];
   if (/^\d+$/.test(retryAfter ?? "")) cure.push(`The server asks to wait ${retryAfter} s.`);
@@ -480,7 +498,8 @@ function showError(answer, { status, retryAfter, requestId }) {
   showRemarks(details.reasons?.filter((reason) => reason in REMARKS), true);
   showQuality(details);
   drawFace(details.face);
-  if (code === "001") {
+  // Of a request that was refused unread, nobody knows whether its key is right.
+  if (code === "001" && status !== 429) {
     refuseKey(readKey() ? "The server does not accept this key." : "The server asks for a key.");
     $("key").focus();
   }

@@ -55,7 +55,7 @@ impl Admission {
 
     /// Does heavy work on a thread of its own, when its turn comes. A panic of it is a refusal.
     ///
-    /// Work that has started is finished, and counted, even if nobody waits for it any more.
+    /// Work that has started is finished, and holds its place, even if nobody waits for it any more.
     pub async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,

@@ -36,7 +36,7 @@ pub struct Options {
     pub keys_file: Option<PathBuf>,
 
     /// Wrong API keys that a peer may try in a row, and then in each minute; further requests are
-    /// answered with 429, but for keys that it has used with success before. 0 for no limit
+    /// answered with 429, but for the last 16 keys that it has used with success. 0 for no limit
     #[arg(
         long,
         env = "LIVENESS_MAX_WRONG_KEYS",
@@ -102,7 +102,7 @@ pub struct Options {
     #[arg(long, env = "LIVENESS_QUEUE_TIMEOUT", default_value = "10", value_parser = seconds, value_name = "SECONDS")]
     pub queue_timeout: Duration,
 
-    /// Longest wait for a request's header, also on an idle connection
+    /// Longest wait for a request's header, also on an idle connection, in HTTP/1 and HTTP/2
     #[arg(long, env = "LIVENESS_HEADER_TIMEOUT", default_value = "15", value_parser = seconds, value_name = "SECONDS")]
     pub header_timeout: Duration,
 

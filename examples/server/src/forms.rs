@@ -1,12 +1,18 @@
 //! The forms in which a request brings its image.
+//!
+//! What a body may take is bounded while it arrives and while it is decoded: [`Form::most`] for the
+//! body itself, [`MAX_TEXT`] for the base64 text made of it.
+
+use std::fmt;
 
 use axum::body::Bytes;
 use axum::http::{HeaderMap, header};
 use liveness::Image;
 use mime::Mime;
 use multer::{Field, Multipart};
-use serde::Deserialize;
-use serde::de::IgnoredAny;
+use percent_encoding::percent_decode;
+use serde::de::{self, IgnoredAny, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use crate::MAX_IMAGE_BYTES;
 use crate::answer::Refusal;
@@ -16,8 +22,12 @@ use crate::reader::{Interruption, Progress, Reader};
 const MAX_DIGITS: usize = MAX_IMAGE_BYTES.div_ceil(3) * 4;
 /// Digits in a line, where the base64 text has lines; MIME has 76, PEM 64.
 const MIN_LINE: usize = 64;
+/// Lines of the largest image.
+const MAX_LINES: usize = MAX_DIGITS / MIN_LINE;
 /// What a request may hold besides the image: boundaries, names, other fields.
 const SLACK: usize = 64 << 10;
+/// The longest base64 text of a permitted image, and whatever comes with it, not escaped.
+const MAX_TEXT: usize = MAX_DIGITS + MAX_LINES * 2 + SLACK;
 /// Parts of a form. The contract knows three, of which two may come together.
 const MAX_PARTS: usize = 32;
 /// Longest value of the field `details` that is looked at.
@@ -97,19 +107,27 @@ impl Form {
             Form::UrlEncoded => ("%2B".len(), "%0D%0A"),
             Form::Json => ("\\/".len(), "\\r\\n"),
         };
-        MAX_DIGITS * digit + MAX_DIGITS / MIN_LINE * line_end.len() + SLACK
+        MAX_DIGITS * digit + MAX_LINES * line_end.len() + SLACK
     }
 
-    pub async fn read(&self, reader: &mut Reader) -> Result<Upload, Refusal> {
+    /// Reads the body. The place that it has is given back when nothing but the image is left of it.
+    pub async fn read(
+        &self,
+        reader: &mut Reader,
+        place: impl Send + 'static,
+    ) -> Result<Upload, Refusal> {
         match self {
-            Form::Multipart { boundary } => multipart(reader, boundary).await,
+            Form::Multipart { boundary } => {
+                let _place = place;
+                multipart(reader, boundary).await
+            }
             Form::UrlEncoded => {
                 let body = whole(reader, Gauge::new(b'%', 2)).await?;
-                aside(move || url_encoded(&body)).await
+                aside(place, move || url_encoded(body)).await
             }
             Form::Json => {
                 let body = whole(reader, Gauge::new(b'\\', 5)).await?;
-                aside(move || json(&body)).await
+                aside(place, move || json(&body)).await
             }
         }
     }
@@ -135,7 +153,8 @@ fn flag(value: &[u8]) -> Result<bool, Refusal> {
 /// The fields that were found so far.
 #[derive(Default)]
 struct Fields {
-    payload: Option<Payload>,
+    /// The image, or why it is none: that comes after what is wrong with the request.
+    payload: Option<Result<Payload, Refusal>>,
     details: bool,
 }
 
@@ -153,7 +172,7 @@ impl Fields {
     fn upload(self) -> Result<Upload, Refusal> {
         let payload = self
             .payload
-            .ok_or_else(|| Refusal::malformed("neither image nor image_bytes is there"))?;
+            .ok_or_else(|| Refusal::malformed("neither image nor image_bytes is there"))??;
         Ok(Upload {
             payload,
             details: self.details,
@@ -186,11 +205,11 @@ async fn multipart(reader: &mut Reader, boundary: &str) -> Result<Upload, Refusa
         match name.as_deref() {
             Some("image") => {
                 fields.expect_first()?;
-                fields.payload = Some(Payload::File(part.file().await?));
+                fields.payload = Some(Ok(Payload::File(part.file().await?)));
             }
             Some("image_bytes") => {
                 fields.expect_first()?;
-                fields.payload = Some(Payload::Base64(part.text().await?));
+                fields.payload = Some(Ok(Payload::Base64(part.text().await?)));
             }
             Some("details") => fields.details |= flag(&part.short().await?)?,
             _ => while part.piece().await?.is_some() {},
@@ -237,10 +256,8 @@ impl Part<'_> {
     }
 
     async fn text(mut self) -> Result<Vec<u8>, Refusal> {
-        let mut gauge = Gauge::new(0, 0);
         let mut text = Vec::new();
         while let Some(piece) = self.piece().await? {
-            gauge.count(&piece)?;
             text.extend_from_slice(&piece);
         }
         Ok(text)
@@ -265,71 +282,83 @@ async fn whole(reader: &mut Reader, mut gauge: Gauge) -> Result<Vec<u8>, Refusal
     Ok(body)
 }
 
-/// Parses on a thread of its own: megabytes of text would keep other requests waiting.
+/// Parses on a thread of its own: megabytes of text would keep other requests waiting. The thread
+/// goes on if the caller hangs up, and has the place as long as it has the body.
 async fn aside(
+    place: impl Send + 'static,
     parse: impl FnOnce() -> Result<Upload, Refusal> + Send + 'static,
 ) -> Result<Upload, Refusal> {
-    tokio::task::spawn_blocking(parse)
-        .await
-        .map_err(|_| Refusal::internal())?
+    tokio::task::spawn_blocking(move || {
+        let _place = place;
+        parse()
+    })
+    .await
+    .map_err(|_| Refusal::internal())?
 }
 
-/// Tells while base64 text arrives, escaped or not, that it must be too large: the library, which
-/// counts exactly, would only say so after the last byte. It never says so of a permitted image.
+/// Tells while a body arrives that it must be longer than any with a permitted image, its escapes
+/// taken back: what is decoded is measured only after the last byte. It never says so of a permitted
+/// image.
 struct Gauge {
     escape: u8,
-    /// Digits that may be part of an escape rather than of the base64 text.
-    escaped: usize,
-    digits: usize,
+    /// Bytes that an escape may have more than what it stands for.
+    longer: usize,
+    bytes: usize,
     escapes: usize,
 }
 
 impl Gauge {
-    fn new(escape: u8, escaped: usize) -> Self {
+    fn new(escape: u8, longer: usize) -> Self {
         Gauge {
             escape,
-            escaped,
-            digits: 0,
+            longer,
+            bytes: 0,
             escapes: 0,
         }
     }
 
     fn count(&mut self, piece: &Bytes) -> Result<(), Refusal> {
-        for byte in piece {
-            if byte.is_ascii_alphanumeric() || b"+/-_".contains(byte) {
-                self.digits += 1;
-            } else if *byte == self.escape {
-                self.escapes += 1;
-            }
-        }
-        let at_least = self.digits.saturating_sub(self.escapes * self.escaped);
-        if at_least > MAX_DIGITS + SLACK {
+        self.bytes += piece.len();
+        self.escapes += piece.iter().filter(|byte| **byte == self.escape).count();
+        let at_least = self.bytes.saturating_sub(self.escapes * self.longer);
+        if at_least > MAX_TEXT {
             return Err(Refusal::too_large());
         }
         Ok(())
     }
 }
 
-fn url_encoded(body: &[u8]) -> Result<Upload, Refusal> {
+/// Base64 text out of a body. It is measured before there is a copy of it, for which the machine may
+/// not have the memory, and before it takes a place in the queue.
+fn base64(text: impl Iterator<Item = u8> + Clone) -> Result<Payload, Refusal> {
+    if text.clone().nth(MAX_TEXT).is_some() {
+        return Err(Refusal::too_large());
+    }
+    Ok(Payload::Base64(text.collect()))
+}
+
+fn url_encoded(mut body: Vec<u8>) -> Result<Upload, Refusal> {
     // A sender that escapes nothing has not escaped the digit + either, which would be read as a
     // space: `curl -d` for one.
-    let plain = !body.contains(&b'%');
+    if body.contains(&b'%') {
+        body.iter_mut()
+            .filter(|byte| **byte == b'+')
+            .for_each(|byte| *byte = b' ');
+    }
     let mut fields = Fields::default();
-    for (name, value) in form_urlencoded::parse(body) {
-        match &*name {
-            "image" => return Err(image_is_a_file()),
-            "image_bytes" => {
-                fields.expect_first()?;
-                let mut text = value.into_owned().into_bytes();
-                if plain {
-                    text.iter_mut()
-                        .filter(|byte| **byte == b' ')
-                        .for_each(|byte| *byte = b'+');
-                }
-                fields.payload = Some(Payload::Base64(text));
-            }
-            "details" => fields.details |= flag(value.as_bytes())?,
-            _ => {}
+    for pair in body.split(|byte| *byte == b'&') {
+        let mut halves = pair.splitn(2, |byte| *byte == b'=');
+        let name = percent_decode(halves.next().unwrap_or_default());
+        let value = percent_decode(halves.next().unwrap_or_default());
+        // Compared while they are decoded: other names may be as long as the body.
+        let named = |wanted: &[u8]| name.clone().eq(wanted.iter().copied());
+        if named(b"image") {
+            return Err(image_is_a_file());
+        } else if named(b"image_bytes") {
+            fields.expect_first()?;
+            fields.payload = Some(base64(value));
+        } else if named(b"details") {
+            fields.details |= flag(&value.take(MAX_FLAG + 1).collect::<Vec<_>>())?;
         }
     }
     fields.upload()
@@ -338,9 +367,30 @@ fn url_encoded(body: &[u8]) -> Result<Upload, Refusal> {
 #[derive(Deserialize)]
 struct Object {
     image: Option<IgnoredAny>,
-    image_bytes: Option<String>,
+    image_bytes: Option<Text>,
     #[serde(default)]
     details: bool,
+}
+
+/// `image_bytes`, which a `String` would hold whatever its length.
+struct Text(Result<Payload, Refusal>);
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Measure;
+        impl Visitor<'_> for Measure {
+            type Value = Text;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+                formatter.write_str("a string")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Text, E> {
+                Ok(Text(base64(text.bytes())))
+            }
+        }
+        deserializer.deserialize_str(Measure)
+    }
 }
 
 fn json(body: &[u8]) -> Result<Upload, Refusal> {
@@ -352,9 +402,7 @@ fn json(body: &[u8]) -> Result<Upload, Refusal> {
         return Err(image_is_a_file());
     }
     Fields {
-        payload: object
-            .image_bytes
-            .map(|text| Payload::Base64(text.into_bytes())),
+        payload: object.image_bytes.map(|Text(payload)| payload),
         details: object.details,
     }
     .upload()
@@ -362,6 +410,11 @@ fn json(body: &[u8]) -> Result<Upload, Refusal> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
     use super::*;
 
     fn form(content_type: &str) -> Option<Form> {
@@ -369,11 +422,19 @@ mod tests {
         Form::of(&headers).ok()
     }
 
-    fn base64(upload: Result<Upload, Refusal>) -> String {
+    fn form_of(body: impl AsRef<[u8]>) -> Result<Upload, Refusal> {
+        url_encoded(body.as_ref().into())
+    }
+
+    fn bytes(upload: Result<Upload, Refusal>) -> Vec<u8> {
         match upload.unwrap().payload {
-            Payload::Base64(text) => String::from_utf8(text).unwrap(),
+            Payload::Base64(text) => text,
             Payload::File(_) => panic!("base64 was sent"),
         }
+    }
+
+    fn status(upload: Result<Upload, Refusal>) -> u16 {
+        upload.map_or_else(|refusal| refusal.response(false).status().as_u16(), |_| 200)
     }
 
     #[test]
@@ -431,12 +492,61 @@ mod tests {
 
     #[test]
     fn a_plus_survives_senders_that_do_not_escape() {
+        for (body, text) in [
+            ("image_bytes=a+b/c=&details=true", "a+b/c="),
+            ("image_bytes=a+b c", "a+b c"),
+            ("image_bytes=a%2Bb%2Fc%3D", "a+b/c="),
+            ("image_bytes=a%2Bb+%0Ac", "a+b \nc"),
+            ("a%2B=b+c&&=&im%61ge%5Fbytes=a+b&c", "a b"),
+        ] {
+            assert_eq!(bytes(form_of(body)), text.as_bytes(), "{body}");
+        }
+    }
+
+    /// What is no UTF-8 is for the library to refuse, and becomes no longer for it.
+    #[test]
+    fn bytes_stay_bytes() {
         assert_eq!(
-            base64(url_encoded(b"image_bytes=a+b/c=&details=true")),
-            "a+b/c="
+            bytes(form_of(b"image_bytes=\xff%ff%C3%BC%")),
+            b"\xff\xff\xc3\xbc%"
         );
-        assert_eq!(base64(url_encoded(b"image_bytes=a%2Bb%2Fc%3D")), "a+b/c=");
-        assert_eq!(base64(url_encoded(b"image_bytes=a%2Bb+%0Ac")), "a+b \nc");
+        assert_eq!(status(form_of(b"image\xff=a&image_bytes=a")), 200);
+    }
+
+    #[test]
+    fn text_is_as_long_as_that_of_a_permitted_image() {
+        let form = |text: &str, length: usize| "image_bytes=".to_owned() + &text.repeat(length);
+        let object =
+            |text: &str, length: usize| format!(r#"{{"image_bytes":"{}"}}"#, text.repeat(length));
+        for (length, expected) in [(MAX_TEXT, 200), (MAX_TEXT + 1, 413)] {
+            for text in ["+", "%2B", "\0"] {
+                assert_eq!(status(form_of(form(text, length))), expected, "{text}");
+            }
+            for text in ["A", "\\u002b"] {
+                let body = object(text, length);
+                assert_eq!(status(json(body.as_bytes())), expected, "{text}");
+            }
+        }
+        // What is wrong with the request comes first.
+        let form = form("A", MAX_TEXT + 1);
+        for more in ["&image_bytes=A", "&image=A", "&details=perhaps"] {
+            assert_eq!(status(form_of(form.clone() + more)), 400, "{more}");
+        }
+        let object = object("A", MAX_TEXT + 1).replace('{', "{\"image\":1,");
+        assert_eq!(status(json(object.as_bytes())), 400);
+    }
+
+    #[test]
+    fn what_an_upload_takes_is_said() {
+        let escaped = Form::UrlEncoded.most() + MAX_TEXT;
+        let object = Form::Json.most() + 2 * MAX_TEXT;
+        let megabytes = |bytes: usize| format!(" {} MB", bytes.div_ceil(1_000_000));
+        let readme = include_str!("../../../README.md");
+        let compose = include_str!("../../../compose.yaml");
+        for text in [readme, compose] {
+            assert!(text.contains(&megabytes(escaped.max(object))));
+            assert!(text.contains(&megabytes(MAX_TEXT)));
+        }
     }
 
     #[test]
@@ -449,7 +559,7 @@ mod tests {
             b"image_bytes=a&image=b",
             b"image_bytes=a&details=maybe",
         ] {
-            assert!(url_encoded(body).is_err(), "{body:?}");
+            assert!(form_of(body).is_err(), "{body:?}");
         }
         for body in [
             &b""[..],
@@ -472,27 +582,45 @@ mod tests {
         }
         let upload = json(br#"{"image_bytes":"a\/\u002b","details":true,"other":[1]}"#).unwrap();
         assert!(upload.details);
-        assert_eq!(base64(Ok(upload)), "a/+");
+        assert_eq!(bytes(Ok(upload)), b"a/+");
+    }
+
+    #[tokio::test]
+    async fn a_body_has_its_place_until_it_is_gone() {
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        let place = Arc::new(());
+        let parsing = aside(place.clone(), move || {
+            let _ = wait.recv();
+            Err(Refusal::internal())
+        });
+        // The caller hangs up.
+        assert!(timeout(Duration::from_millis(50), parsing).await.is_err());
+        assert_eq!(Arc::strong_count(&place), 2);
+        drop(go);
+        while Arc::strong_count(&place) > 1 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     #[test]
     fn the_gauge_stops_early_and_never_too_early() {
-        let digits = |text: &'static str, count: usize| Bytes::from(text.repeat(count));
-        for (escape, escaped, text) in [
+        let body = |text: &'static str, count: usize| Bytes::from(text.repeat(count));
+        for (escape, longer, text) in [
             (b'%', 2, "A"),
             (b'%', 2, "%2B"),
             (b'\\', 5, "A"),
             (b'\\', 5, "\\/"),
             (b'\\', 5, "\\u002b"),
-            (0, 0, "A"),
         ] {
-            let mut gauge = Gauge::new(escape, escaped);
-            assert!(gauge.count(&digits(text, MAX_DIGITS)).is_ok(), "{text}");
+            let mut gauge = Gauge::new(escape, longer);
+            assert!(gauge.count(&body(text, MAX_TEXT)).is_ok(), "{text}");
         }
-        for (escape, escaped) in [(b'%', 2), (b'\\', 5), (0, 0)] {
-            let mut gauge = Gauge::new(escape, escaped);
-            let result = gauge.count(&digits("A", MAX_DIGITS + SLACK + 1));
-            assert!(result.is_err(), "{escape}");
+        for (escape, longer) in [(b'%', 2), (b'\\', 5)] {
+            for text in ["A", " ", "*", "\0"] {
+                let mut gauge = Gauge::new(escape, longer);
+                let result = gauge.count(&body(text, MAX_TEXT + 1));
+                assert!(result.is_err(), "{escape} {text:?}");
+            }
         }
     }
 }

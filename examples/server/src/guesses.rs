@@ -12,10 +12,11 @@ use tracing::warn;
 use crate::answer::Refusal;
 use crate::keys::{Credentials, Hash};
 
-/// Peers that are remembered, about 200 bytes each.
+/// Peers that are remembered, about 100 bytes each and the hashes of their keys.
 const MAX_PEERS: usize = 10_000;
-/// Keys that are remembered for each of them.
-const MAX_PROVEN: usize = 4;
+/// Keys that are remembered for each of them: the callers behind one address that a stranger among
+/// them cannot shut out.
+const MAX_PROVEN: usize = 16;
 /// The time in which the permitted number of wrong keys is forgotten.
 const PERIOD: Duration = Duration::from_secs(60);
 
@@ -39,8 +40,8 @@ struct Account {
     at: Instant,
     /// Whether the log tells of them already.
     told: bool,
-    /// Keys that were right, the latest first.
-    proven: [Option<Hash>; MAX_PROVEN],
+    /// Keys that were right, the one that was used last first. Whoever has sent none costs nothing here.
+    proven: Vec<Hash>,
 }
 
 impl Guesses {
@@ -80,7 +81,7 @@ impl Guesses {
         account.forget(self.rate(), now);
         let wait = self.wait(account);
         match (credentials, wait) {
-            (Credentials::Right(key), _) if account.has_proven(key) => Ok(()),
+            (Credentials::Right(key), _) if account.knows(key) => Ok(()),
             (_, Some(wait)) => {
                 if !std::mem::replace(&mut account.told, true) {
                     warn!(%peer, "too many wrong API keys: further ones are refused unread");
@@ -154,7 +155,7 @@ impl Account {
             wrong: 0.0,
             at: now,
             told: false,
-            proven: [None; MAX_PROVEN],
+            proven: Vec::new(),
         }
     }
 
@@ -165,19 +166,25 @@ impl Account {
         self.at = now;
     }
 
-    fn has_proven(&self, key: &Hash) -> bool {
-        self.proven.iter().flatten().any(|proven| proven == key)
+    /// Whether the key was right before. It is then the last one to be forgotten.
+    fn knows(&mut self, key: &Hash) -> bool {
+        let place = self.proven.iter().position(|proven| proven == key);
+        if let Some(place) = place {
+            self.proven[..=place].rotate_right(1);
+        }
+        place.is_some()
     }
 
     fn prove(&mut self, key: Hash) {
-        self.proven.rotate_right(1);
-        self.proven[0] = Some(key);
+        self.proven.truncate(MAX_PROVEN - 1);
+        self.proven.insert(0, key);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use axum::http::StatusCode;
+    use clap::CommandFactory;
 
     use super::*;
 
@@ -238,6 +245,38 @@ mod tests {
     }
 
     #[test]
+    fn the_keys_that_were_used_last_stay_usable() {
+        let guesses = Guesses::new(1, 0);
+        let now = Instant::now();
+        let key = |number: usize| Credentials::Right([number as u8; 32]);
+        for number in 0..MAX_PROVEN {
+            assert_eq!(status(&guesses, PEER, &key(number), now), 200);
+        }
+        // The first one is used again, so the second one makes room.
+        for number in [0, MAX_PROVEN] {
+            assert_eq!(status(&guesses, PEER, &key(number), now), 200);
+        }
+        assert_eq!(status(&guesses, PEER, &Credentials::Wrong, now), 401);
+        assert_eq!(status(&guesses, PEER, &key(1), now), 429);
+        for number in (0..=MAX_PROVEN).filter(|number| *number != 1) {
+            assert_eq!(status(&guesses, PEER, &key(number), now), 200, "{number}");
+        }
+    }
+
+    #[test]
+    fn how_many_keys_stay_usable_is_said() {
+        let help = crate::Options::command().render_long_help().to_string();
+        for text in [
+            &help,
+            include_str!("../openapi.json"),
+            include_str!("../../../docs/server-security.md"),
+            include_str!("../../../docs/privacy.md"),
+        ] {
+            assert!(text.contains(&format!(" {MAX_PROVEN} keys")), "{text}");
+        }
+    }
+
+    #[test]
     fn it_is_said_how_long_to_wait() {
         let guesses = Guesses::new(2, 0);
         let now = Instant::now();
@@ -275,7 +314,7 @@ mod tests {
         // The latest are remembered.
         let latest = IpAddr::V4((3 * MAX_PEERS as u32 - 1).into());
         assert_eq!(status(&guesses, latest, &RIGHT, start), 429);
-        assert!(size_of::<(IpAddr, Account)>() <= 200);
+        assert!(size_of::<(IpAddr, Account)>() <= 100);
     }
 
     #[test]

@@ -1,15 +1,16 @@
 //! Answers over HTTP whether a selfie shows a live person, a print or a screen.
 //!
-//! A request goes one way through the modules: [`routes`] asks [`keys`] who calls and
-//! [`guesses`] whether it has tried too many keys, [`forms`] reads the body within its limits,
-//! [`admission`] lets it wait for one of the few places where images are checked, and [`answer`]
-//! says what came out, in the JSON of the contract whatever happened.
+//! A request goes one way through the modules: it comes on one of the [`connections`], [`routes`]
+//! asks [`keys`] who calls and [`guesses`] whether it has tried too many keys, [`forms`] reads the
+//! body within its limits, [`admission`] lets it wait for one of the few places where images are
+//! checked, and [`answer`] says what came out, in the JSON of the contract whatever happened.
 
 #![warn(missing_docs)]
 
 mod admission;
 mod answer;
 mod config;
+mod connections;
 mod forms;
 mod guesses;
 mod keys;

@@ -81,7 +81,7 @@ impl Metrics {
             )?,
             responses: counter(
                 "liveness_http_responses_total",
-                "HTTP responses by route and status.",
+                "HTTP responses by route and status; 499 where the connection ended before the answer.",
                 &["route", "status"],
             )?,
             latency: histogram(
@@ -162,19 +162,23 @@ impl Metrics {
         }
     }
 
-    /// Counts an answer, and its outcome where it is that of a liveness request.
-    pub fn response(&self, route: &str, status: u16, outcome: Option<Outcome>, time: Duration) {
+    pub fn response(&self, route: &str, status: u16) {
         self.responses
             .with_label_values(&[route, &status.to_string()])
             .inc();
+    }
+
+    pub fn latency(&self, route: &str, time: Duration) {
         self.latency
             .with_label_values(&[route])
             .observe(time.as_secs_f64());
-        if let Some(outcome) = outcome {
-            self.requests.with_label_values(&[outcome.code()]).inc();
-            if let Some(verdict) = outcome.verdict() {
-                self.verdicts.with_label_values(&[verdict]).inc();
-            }
+    }
+
+    /// Counts what a liveness request was answered.
+    pub fn outcome(&self, outcome: Outcome) {
+        self.requests.with_label_values(&[outcome.code()]).inc();
+        if let Some(verdict) = outcome.verdict() {
+            self.verdicts.with_label_values(&[verdict]).inc();
         }
     }
 

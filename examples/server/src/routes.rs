@@ -222,11 +222,10 @@ impl App {
             .map_err(|refusal| (refusal, details))?;
         let start = Instant::now();
         let upload = form
-            .read(reader)
+            .read(reader, uploading)
             .await
             .map_err(|refusal| (refusal, details))?;
         self.metrics.stage(Stage::Read, start.elapsed());
-        drop(uploading);
         let details = details | upload.details;
         let app = self.clone();
         self.admission

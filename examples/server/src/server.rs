@@ -7,20 +7,23 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use axum_server::Handle;
+use axum_server::accept::DefaultAcceptor;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
-use hyper_util::rt::TokioTimer;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use tokio::sync::watch;
 use tokio::time::sleep;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use crate::Checker;
 use crate::config::Options;
+use crate::connections::Connections;
 use crate::keys::Keys;
 use crate::routes::{App, router};
 
 /// How often the file of keys is looked at.
 const KEYS_INTERVAL: Duration = Duration::from_secs(2);
-/// How often an idle HTTP/2 connection is asked whether it still lives.
+/// How often a peer of HTTP/2 is asked whether it still lives, while it waits for an answer.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 /// Requests at once on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 64;
@@ -71,7 +74,7 @@ pub struct Server {
 #[derive(Clone)]
 pub struct Control {
     app: Arc<App>,
-    handle: Handle<SocketAddr>,
+    closing: watch::Sender<bool>,
     tls: Option<RustlsConfig>,
     options: Arc<Options>,
 }
@@ -89,7 +92,7 @@ impl Server {
         })?;
         let control = Control {
             app: Arc::new(App::new(keys, &options)?),
-            handle: Handle::new(),
+            closing: watch::Sender::new(false),
             tls,
             options: Arc::new(options),
         };
@@ -114,39 +117,24 @@ impl Server {
     /// # Errors
     /// Where the listener fails.
     pub async fn serve(self) -> io::Result<()> {
-        let Control {
-            app,
-            handle,
-            tls,
-            options,
-        } = self.control.clone();
-        let watch = tokio::spawn(self.control.watch_keys());
-        let mut server = axum_server::from_tcp(self.listener)?
-            .handle(handle)
-            .first_request_timeout(options.header_timeout)
-            .accept_error_handler(|_, cause| warn!(%cause, "a connection was not accepted"));
-        let http = server.http_builder();
-        http.http1()
-            .timer(TokioTimer::new())
-            .header_read_timeout(options.header_timeout)
-            .max_headers(MAX_HEADERS)
-            .max_buf_size(MAX_BUFFER);
-        http.http2()
-            .timer(TokioTimer::new())
-            .keep_alive_interval(PING_INTERVAL)
-            .max_concurrent_streams(MAX_STREAMS)
-            .max_pending_accept_reset_streams(MAX_RESETS)
-            .max_header_list_size(MAX_HEADER_LIST);
-        let service = router(app, &options).into_make_service_with_connect_info::<SocketAddr>();
-        let result = match tls {
+        let Server { listener, control } = self;
+        listener.set_nonblocking(true)?;
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let watch = tokio::spawn(control.clone().watch_keys());
+        let options = &control.options;
+        let grace = options.shutdown_timeout;
+        match control.tls.clone() {
             Some(tls) => {
                 let acceptor = RustlsAcceptor::new(tls).handshake_timeout(options.header_timeout);
-                server.acceptor(acceptor).serve(service).await
+                control.connections(acceptor).serve(listener, grace).await;
             }
-            None => server.serve(service).await,
-        };
+            None => {
+                let acceptor = DefaultAcceptor::new();
+                control.connections(acceptor).serve(listener, grace).await;
+            }
+        }
         watch.abort();
-        result
+        Ok(())
     }
 }
 
@@ -179,8 +167,17 @@ impl Control {
         info!("stopping");
         self.app.stopping.store(true, Ordering::SeqCst);
         sleep(self.options.shutdown_delay).await;
-        self.handle
-            .graceful_shutdown(Some(self.options.shutdown_timeout));
+        self.closing.send_replace(true);
+    }
+
+    fn connections<A>(&self, acceptor: A) -> Connections<A> {
+        Connections {
+            acceptor,
+            http: http(&self.options),
+            routes: router(self.app.clone(), &self.options),
+            patience: self.options.header_timeout,
+            closing: self.closing.subscribe(),
+        }
     }
 
     async fn watch_keys(self) {
@@ -200,6 +197,23 @@ impl Control {
             Err(cause) => error!(%cause, "the API keys stay as they were"),
         }
     }
+}
+
+/// The protocol within its limits.
+fn http(options: &Options) -> Builder<TokioExecutor> {
+    let mut http = Builder::new(TokioExecutor::new());
+    http.http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(options.header_timeout)
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(MAX_BUFFER);
+    http.http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING_INTERVAL)
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_pending_accept_reset_streams(MAX_RESETS)
+        .max_header_list_size(MAX_HEADER_LIST);
+    http
 }
 
 async fn certificate(options: &Options) -> Result<Option<RustlsConfig>, StartError> {

@@ -1,4 +1,4 @@
-//! Logs, request ids and the accounts of each answer.
+//! Logs, request ids and the accounts of each request.
 //!
 //! Logged is what happened, never what was sent: no header but the request id, no query, no
 //! body, and no other crate's words below a warning.
@@ -12,7 +12,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
 use tracing::level_filters::LevelFilter;
-use tracing::{Instrument, info, info_span};
+use tracing::{Instrument, Span, info, info_span};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
@@ -49,7 +49,62 @@ pub fn install(level: LevelFilter) -> Result<(), TryInitError> {
     Ok(())
 }
 
-/// Gives each request an id, and logs and counts its answer.
+/// Stands in logs and metrics for the status of a request without an answer. No caller gets it;
+/// nginx uses it for the same.
+const ENDED: u16 = 499;
+
+/// What becomes of a request: an answer or, where it is dropped before one, the end of its
+/// connection, by a caller that hung up or a server that has waited long enough to stop.
+struct Account {
+    app: Arc<App>,
+    route: String,
+    span: Span,
+    start: Instant,
+    open: bool,
+}
+
+impl Account {
+    /// Logs and counts the answer.
+    fn close(mut self, response: &Response) {
+        self.open = false;
+        let outcome = response.extensions().get::<Outcome>().copied();
+        let status = response.status().as_u16();
+        let time = self.start.elapsed();
+        let metrics = &self.app.metrics;
+        metrics.response(&self.route, status);
+        metrics.latency(&self.route, time);
+        if let Some(outcome) = outcome.filter(|_| is_check(&self.route)) {
+            metrics.outcome(outcome);
+        }
+        self.span.in_scope(|| {
+            info!(
+                status,
+                code = outcome.map(Outcome::code),
+                verdict = outcome.and_then(Outcome::verdict),
+                milliseconds = time.as_millis() as u64,
+                "answered"
+            );
+        });
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        if !self.open {
+            return;
+        }
+        self.app.metrics.response(&self.route, ENDED);
+        self.span.in_scope(|| {
+            info!(
+                status = ENDED,
+                milliseconds = self.start.elapsed().as_millis() as u64,
+                "not answered: the connection ended"
+            );
+        });
+    }
+}
+
+/// Gives each request an id, and logs and counts what becomes of it.
 pub async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let start = Instant::now();
     let id = request_id(request.headers());
@@ -59,21 +114,15 @@ pub async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) 
         .get::<MatchedPath>()
         .map_or_else(|| "other".to_owned(), |path| path.as_str().to_owned());
     let span = info_span!("request", id = id.to_str().unwrap_or_default(), method = %request.method(), route);
-    let mut response = next.run(request).instrument(span.clone()).await;
-    let outcome = response.extensions().get::<Outcome>().copied();
-    let status = response.status().as_u16();
-    let time = start.elapsed();
-    let counted = outcome.filter(|_| is_check(&route));
-    app.metrics.response(&route, status, counted, time);
-    span.in_scope(|| {
-        info!(
-            status,
-            code = outcome.map(Outcome::code),
-            verdict = outcome.and_then(Outcome::verdict),
-            milliseconds = time.as_millis() as u64,
-            "answered"
-        );
-    });
+    let account = Account {
+        app,
+        route,
+        span: span.clone(),
+        start,
+        open: true,
+    };
+    let mut response = next.run(request).instrument(span).await;
+    account.close(&response);
     response.headers_mut().insert(REQUEST_ID, id);
     response
 }
@@ -103,7 +152,72 @@ fn new_id() -> HeaderValue {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+    use std::sync::Mutex;
+    use std::time::Duration;
+
+    use axum::body::Body;
+    use axum::{Router, middleware, routing};
+    use clap::Parser;
+    use tower::ServiceExt;
+
     use super::*;
+    use crate::{Keys, Options};
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(line)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// The log of a request whose caller hangs up after a moment, and what was counted.
+    async fn hung_up_on(handler: routing::MethodRouter<Arc<App>>) -> (Vec<String>, String) {
+        let log = Lines::default();
+        let writer = log.clone();
+        let lines = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(move || writer.clone());
+        let _installed = tracing::subscriber::set_default(lines.finish());
+        let options = Options::try_parse_from(["liveness-server"]).unwrap();
+        let app = Arc::new(App::new(Keys::generate().unwrap().0, &options).unwrap());
+        let routes = Router::new()
+            .route("/liveness/", handler)
+            .layer(middleware::from_fn_with_state(app.clone(), observe))
+            .with_state(app.clone());
+        let request = Request::post("/liveness/")
+            .header(REQUEST_ID, "order-7")
+            .body(Body::empty())
+            .unwrap();
+        let _ = tokio::time::timeout(Duration::from_millis(20), routes.oneshot(request)).await;
+        let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        let metrics = String::from_utf8(app.metrics.text().unwrap()).unwrap();
+        (log.lines().map(str::to_owned).collect(), metrics)
+    }
+
+    #[tokio::test]
+    async fn who_hangs_up_is_logged_and_counted_once() {
+        let responses =
+            |status| format!(r#"responses_total{{route="/liveness/",status="{status}"}} 1"#);
+        let (log, metrics) = hung_up_on(routing::post(std::future::pending::<()>)).await;
+        assert_eq!(log.len(), 1, "{log:?}");
+        for part in ["the connection ended", "order-7", "status=499"] {
+            assert!(log[0].contains(part), "{log:?}");
+        }
+        assert!(metrics.contains(&responses(499)), "{metrics}");
+        assert!(!metrics.contains("liveness_requests_total{"), "{metrics}");
+
+        let (log, metrics) = hung_up_on(routing::post(async || "an answer")).await;
+        assert_eq!(log.len(), 1, "{log:?}");
+        assert!(log[0].contains("answered") && log[0].contains("status=200"));
+        assert!(metrics.contains(&responses(200)) && !metrics.contains("499\"}"));
+    }
 
     #[test]
     fn sane_ids_are_kept() {

@@ -392,6 +392,16 @@ async fn unreadable_images_are_002() {
             .await
             .is_failure(400, "002");
     }
+    for text in [&b"\xff"[..], b"%FF", b"%C3%BC+", b"AAAA%", b"%zz"] {
+        let body = [b"image_bytes=", text].concat();
+        send(raw(
+            server.post(),
+            "application/x-www-form-urlencoded",
+            body,
+        ))
+        .await
+        .is_failure(400, "002");
+    }
     // A file is no text: base64 in its place is no image.
     let text = STANDARD.encode(&image);
     send(server.post().multipart(file(text)))

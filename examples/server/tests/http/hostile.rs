@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::multipart::{Form, Part};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::support::{
     KEY, Running, expected, failure, file, head, portrait, raw, read_answer, send, start, write,
@@ -409,8 +409,10 @@ const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
+const PING: u8 = 6;
 const GO_AWAY: u8 = 7;
 const CONTINUATION: u8 = 9;
+const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
@@ -465,6 +467,7 @@ impl Http2 {
     }
 }
 
+const NO_ERROR: u32 = 0;
 const ENHANCE_YOUR_CALM: u32 = 11;
 
 /// The attack of CVE-2023-44487: requests that are taken back at once cost their sender nothing.
@@ -521,12 +524,59 @@ async fn one_connection_has_so_many_requests_at_once() {
     server
         .until_metric("liveness_uploads_in_flight", 64.0)
         .await;
-    write(&mut client.stream, frame(DATA, 1, 1, b"{}")).await;
+    write(&mut client.stream, frame(DATA, END_STREAM, 1, b"{}")).await;
     server
         .until_metric("liveness_uploads_in_flight", 63.0)
         .await;
     drop(client);
     still_works(&server).await;
+}
+
+/// To talk is not to ask for something.
+#[tokio::test]
+async fn an_idle_connection_ends_in_http_2_too() {
+    let server = start(&["--header-timeout", "0.3"]).await;
+    for requests in [0, 1] {
+        let mut client = Http2::connect(&server).await;
+        let flags = END_HEADERS | END_STREAM;
+        for _ in 0..requests {
+            write(&mut client.stream, frame(HEADERS, flags, 1, &block())).await;
+        }
+        let (mut reader, mut writer) = client.stream.into_split();
+        let mut received = Vec::new();
+        let talking = async {
+            loop {
+                let _ = writer.write_all(&frame(PING, 0, 0, &[0; 8])).await;
+                sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::select! {
+            read = timeout(SOON, reader.read_to_end(&mut received)) => {
+                let _ = read.expect("the connection ends");
+            }
+            () = talking => unreachable!(),
+        }
+        // The system may drop the last words where a ping has not been read.
+        let error = last_words(&received);
+        assert!(
+            matches!(error, None | Some(NO_ERROR)),
+            "{requests} requests: {error:?}"
+        );
+    }
+    still_works(&server).await;
+}
+
+/// The error of the frame that says that the connection ends.
+fn last_words(mut received: &[u8]) -> Option<u32> {
+    while let [a, b, c, kind, rest @ ..] = received {
+        let length = u32::from_be_bytes([0, *a, *b, *c]) as usize;
+        let payload = rest.get(5..)?;
+        if *kind == GO_AWAY {
+            return Some(u32::from_be_bytes(payload.get(4..8)?.try_into().unwrap()));
+        }
+        received = payload.get(length..)?;
+    }
+    None
 }
 
 #[tokio::test]

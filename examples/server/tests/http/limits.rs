@@ -1,17 +1,19 @@
 //! Size and time: what is refused, and when.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use liveness::{Error, ErrorCode};
 use liveness_server::MAX_IMAGE_BYTES;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::{
-    KEY, Running, expected, failure, file, head, json, multipart_text, portrait, raw, read_answer,
-    send, start, url_encoded, write,
+    Before, KEY, Running, expected, failure, file, head, json, multipart_text, portrait, raw,
+    read_answer, send, start, start_with, url_encoded, write,
 };
 
 /// The most bytes that this machine's sockets hold on the way to a server that does not read.
@@ -134,7 +136,6 @@ async fn send_without_end(
 #[tokio::test]
 async fn reading_stops_at_the_limit() {
     let server = start(&[]).await;
-    let piece = vec![b'A'; 64 << 10];
     let forms = [
         (
             "multipart/form-data; boundary=b",
@@ -162,20 +163,46 @@ async fn reading_stops_at_the_limit() {
             MAX_IMAGE_BYTES / 3 * 4,
         ),
     ];
-    for (content_type, start, limit) in forms {
-        let head = head(&format!(
-            "Content-Type: {content_type}\r\nTransfer-Encoding: chunked\r\n"
-        ));
-        let (status, body, sent) = send_without_end(&server, &head, start, &piece).await;
-        assert_eq!(
-            (status, body),
-            (413, failure("003")),
-            "{content_type} {start}"
-        );
-        assert!(
-            sent < limit + IN_BUFFERS,
-            "{sent} bytes for {content_type} {start}"
-        );
+    // Digits, white space, and what is neither.
+    for byte in [b'A', b' ', 0xff] {
+        let piece = vec![byte; 64 << 10];
+        for (content_type, start, limit) in forms {
+            let head = head(&format!(
+                "Content-Type: {content_type}\r\nTransfer-Encoding: chunked\r\n"
+            ));
+            let (status, body, sent) = send_without_end(&server, &head, start, &piece).await;
+            assert_eq!(
+                (status, body),
+                (413, failure("003")),
+                "{byte} in {content_type} {start}"
+            );
+            assert!(
+                sent < limit + IN_BUFFERS,
+                "{sent} bytes of {byte} for {content_type} {start}"
+            );
+        }
+    }
+}
+
+/// It would lie in the queue with all its white space, or whatever it holds.
+#[tokio::test]
+async fn text_beyond_that_of_any_permitted_image_is_refused_before_the_queue() {
+    let checker = Before(|| Some(Error::new(ErrorCode::Internal, "it was queued")));
+    let server = start_with(&[], Arc::new(checker)).await;
+    // More escapes are announced than there are, so that the length is known only after decoding.
+    let form = "image_bytes=".to_owned() + &"% ".repeat(7_500_000);
+    let json = format!(
+        r#"{{"image_bytes":"{}{}"}}"#,
+        "\t".repeat(5_000_000),
+        " ".repeat(12_000_000)
+    );
+    for (content_type, body) in [
+        ("application/x-www-form-urlencoded", form),
+        ("application/json", json),
+    ] {
+        send(raw(server.post(), content_type, body))
+            .await
+            .is_failure(413, "003");
     }
 }
 
@@ -230,6 +257,54 @@ async fn a_slow_head_ends_the_connection() {
         assert!(begin.elapsed() < Duration::from_secs(20), "{start:?}");
         assert!(!String::from_utf8_lossy(&rest).contains("200"), "{start:?}");
     }
+}
+
+/// How long a connection may be idle is asked of HTTP/2 in `hostile`.
+#[tokio::test]
+async fn a_connection_stays_while_it_is_used() {
+    let checker = Before(|| {
+        std::thread::sleep(Duration::from_secs(2));
+        None
+    });
+    let server = start_with(&["--header-timeout", "1"], Arc::new(checker)).await;
+    let mut stream = server.connect().await;
+    // Answered at once, so that none is ever seen to be running.
+    for _ in 0..6 {
+        write(&mut stream, "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        assert_eq!(read_answer(&mut stream).await.0, 200);
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    for client in [
+        reqwest::Client::new(),
+        reqwest::Client::builder()
+            .http2_prior_knowledge()
+            .build()
+            .unwrap(),
+    ] {
+        let request = client
+            .post(format!("{}/liveness/", server.base))
+            .header("X-API-Key", KEY)
+            .multipart(file(portrait()));
+        assert_eq!(send(request).await.body, expected(&portrait()));
+    }
+    let mut rest = Vec::new();
+    let _ = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut rest))
+        .await
+        .expect("it ends when it is not used any more");
+}
+
+/// Who asks and does not read the answers is not waited for.
+#[tokio::test]
+async fn who_does_not_read_is_not_waited_for() {
+    let server = start(&["--header-timeout", "0.3"]).await;
+    let mut stream = server.connect().await;
+    let asking = async {
+        let requests = "GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n".repeat(100);
+        while stream.write_all(requests.as_bytes()).await.is_ok() {}
+    };
+    tokio::time::timeout(Duration::from_secs(20), asking)
+        .await
+        .expect("the connection ends");
 }
 
 #[tokio::test]

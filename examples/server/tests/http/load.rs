@@ -29,6 +29,7 @@ fn spawn(request: RequestBuilder) -> JoinHandle<Answer> {
 
 const IN_FLIGHT: &str = "liveness_checks_in_flight";
 const QUEUE: &str = "liveness_queue_depth";
+const GONE: &str = "liveness_http_responses_total{route=\"/liveness/\",status=\"499\"}";
 
 async fn is_unavailable(request: RequestBuilder) {
     let answer = send(request).await;
@@ -85,6 +86,7 @@ async fn who_goes_away_while_waiting_frees_the_place() {
     server.until_metric(QUEUE, 1.0).await;
     waiting.abort();
     server.until_metric(QUEUE, 0.0).await;
+    server.until_metric(GONE, 1.0).await;
     let next = spawn(request(&server));
     server.until_metric(QUEUE, 1.0).await;
     go.send(()).unwrap();
@@ -100,6 +102,12 @@ async fn who_goes_away_while_checked_keeps_the_place_until_the_end() {
     is_unavailable(request(&server)).await;
     go.send(()).unwrap();
     server.until_metric(IN_FLIGHT, 0.0).await;
+    // Nobody has got this verdict.
+    server.until_metric(GONE, 1.0).await;
+    assert_eq!(
+        server.metric("liveness_requests_total{code=\"ok\"}").await,
+        0.0
+    );
 }
 
 #[tokio::test]

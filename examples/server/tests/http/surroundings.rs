@@ -218,6 +218,20 @@ async fn the_description_names_every_address() {
 }
 
 #[tokio::test]
+async fn the_description_says_how_a_key_is_asked_for() {
+    let server = start(&[]).await;
+    let description = send(server.get("/openapi.json")).await.json();
+    let header =
+        &description["components"]["responses"]["Unauthorized"]["headers"]["WWW-Authenticate"];
+    let answer = send(server.get("/liveness/")).await;
+    assert_eq!(answer.status, 401);
+    assert_eq!(
+        header["schema"]["const"],
+        answer.headers["www-authenticate"].to_str().unwrap()
+    );
+}
+
+#[tokio::test]
 async fn http_2_is_spoken() {
     let server = start(&[]).await;
     let client = Client::builder().http2_prior_knowledge().build().unwrap();

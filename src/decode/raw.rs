@@ -25,9 +25,11 @@ pub(super) fn decode<'a>(pixels: &Pixels<'a>, limits: &Limits) -> Result<Picture
             pixels.width, pixels.height
         )));
     }
-    // A wrong call comes before an unreadable image; a layout takes no memory.
-    let layout = Layout::new(pixels)?;
+    // A wrong call comes before an unreadable image. Only too few data come after it: without any, the
+    // bindings ask what is said of a size.
+    let stride = stride(pixels)?;
     limits.check_size(pixels.width, pixels.height)?;
+    let layout = Layout::new(pixels, stride)?;
     // As it is stored, and turned upright.
     let rgb = (u64::from(pixels.width) * u64::from(pixels.height)).saturating_mul(3);
     memory::expect(rgb.saturating_mul(2))?;
@@ -55,24 +57,32 @@ struct Chroma {
     step: usize,
 }
 
+fn overflow() -> Error {
+    Error::bad_request("the stride is so large that the image's length overflows")
+}
+
+/// Bytes from one row of the first plane to the next, at least those of its pixels.
+fn stride(pixels: &Pixels<'_>) -> Result<usize, Error> {
+    let row = row(pixels)?;
+    match pixels.stride {
+        0 => Ok(row),
+        stride if stride >= row => Ok(stride),
+        stride => Err(Error::bad_request(format!(
+            "stride is {stride} bytes, but a row of {} pixels takes {row}; 0 means rows without gaps",
+            pixels.width
+        ))),
+    }
+}
+
+fn row(pixels: &Pixels<'_>) -> Result<usize, Error> {
+    (pixels.width as usize)
+        .checked_mul(bytes_per_pixel(pixels.format))
+        .ok_or_else(overflow)
+}
+
 impl Layout {
-    fn new(pixels: &Pixels<'_>) -> Result<Self, Error> {
+    fn new(pixels: &Pixels<'_>, stride: usize) -> Result<Self, Error> {
         let (width, height) = (pixels.width as usize, pixels.height as usize);
-        let overflow =
-            || Error::bad_request("the stride is so large that the image's length overflows");
-        let row = width
-            .checked_mul(bytes_per_pixel(pixels.format))
-            .ok_or_else(overflow)?;
-        let stride = if pixels.stride == 0 {
-            row
-        } else {
-            pixels.stride
-        };
-        if stride < row {
-            return Err(Error::bad_request(format!(
-                "stride is {stride} bytes, but a row of {width} pixels takes {row}; 0 means rows without gaps"
-            )));
-        }
         let plane = stride.checked_mul(height).ok_or_else(overflow)?;
         let (chroma, needed) = match pixels.format {
             PixelFormat::Nv12 | PixelFormat::Nv21 | PixelFormat::I420 => {
@@ -92,7 +102,7 @@ impl Layout {
                 )
             }
             // The last row may end where its pixels end.
-            _ => (None, plane - stride + row),
+            _ => (None, plane - stride + row(pixels)?),
         };
         if pixels.data.len() < needed {
             return Err(Error::bad_request(format!(
@@ -358,9 +368,9 @@ mod tests {
             assert_eq!(code(width, height, 0), ErrorCode::UnreadableImage);
             assert_eq!(code(width, height, 2), ErrorCode::BadRequest);
         }
-        // No data are that long.
-        assert_eq!(code(20_000, 10, 0), ErrorCode::BadRequest);
-        assert_eq!(code(u32::MAX, u32::MAX, 0), ErrorCode::BadRequest);
+        // No data are that long, and nobody is asked for them.
+        assert_eq!(code(20_000, 10, 0), ErrorCode::UnreadableImage);
+        assert_eq!(code(u32::MAX, u32::MAX, 0), ErrorCode::UnreadableImage);
     }
 
     #[test]

@@ -100,9 +100,12 @@ fn pixels(
     let damaged = |error: image::ImageError| {
         Error::unreadable(format!("the {format:?} image cannot be decoded: {error}"))
     };
-    let bytes = match format {
-        ImageFormat::Jpeg => jpeg::image(bytes)?,
-        _ => bytes,
+    let (bytes, markers) = match format {
+        ImageFormat::Jpeg => {
+            let (image, markers) = jpeg::image(bytes)?;
+            (image, Some(markers))
+        }
+        _ => (bytes, None),
     };
     let most = limits.pixels.saturating_mul(MAX_BYTES_PER_PIXEL);
     let mut decoder_limits = image::Limits::no_limits();
@@ -113,8 +116,10 @@ fn pixels(
     let mut decoder = reader.into_decoder().map_err(damaged)?;
     let (width, height) = decoder.dimensions();
     limits.check_size(width, height)?;
+    if let Some(markers) = markers {
+        markers.check_scans(width, height)?;
+    }
     match format {
-        ImageFormat::Jpeg => jpeg::check_scans(bytes, width, height)?,
         ImageFormat::Tiff => tiff::check_strips(bytes, deadline)?,
         ImageFormat::WebP => webp::check_frames(bytes, width, height)?,
         _ => {}

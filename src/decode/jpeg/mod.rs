@@ -28,8 +28,8 @@ use scan::Grid;
 
 #[cfg(fuzzing)]
 pub use fuzzing::compare_jpeg_decoders;
-use scans::check_metadata;
-pub(in crate::decode) use scans::{check_scans, image};
+use scans::Markers;
+pub(in crate::decode) use scans::image;
 
 /// A picture of the whole, if it is of use at less than full size.
 pub(super) fn overview(
@@ -69,9 +69,10 @@ impl Header<'_> {
     /// single scan, so no more can start there, nor are there any metadata.
     fn check(&self, bytes: &[u8]) -> Result<(), Error> {
         let head = &bytes[..bytes.len() - self.data.len()];
+        let markers = Markers::of(head);
         let [width, height] = self.size();
-        check_scans(head, width, height)?;
-        check_metadata(head)
+        markers.check_scans(width, height)?;
+        markers.check_metadata()
     }
 
     /// Width and height of the upright image.

@@ -7,14 +7,15 @@
 
 use crate::error::Error;
 
-/// The file up to the end of the image, for a decoder to read and no more. Refuses a file without that
-/// end, and one whose metadata would keep a decoder busy.
-pub(in crate::decode) fn image(bytes: &[u8]) -> Result<&[u8], Error> {
+/// The file up to the end of the image, for a decoder to read and no more, and what that may meet in it.
+/// Refuses a file without that end, and one whose metadata would keep a decoder busy.
+pub(in crate::decode) fn image(bytes: &[u8]) -> Result<(&[u8], Markers), Error> {
     let end =
         end(bytes).ok_or_else(|| Error::unreadable("the JPEG is truncated: its end is missing"))?;
     let image = &bytes[..end];
-    check_metadata(image)?;
-    Ok(image)
+    let markers = Markers::of(image);
+    markers.check_metadata()?;
+    Ok((image, markers))
 }
 
 /// The decoder fills what is missing of a truncated file with grey, which is no image of a face.
@@ -41,31 +42,10 @@ fn end(bytes: &[u8]) -> Option<usize> {
     None
 }
 
-/// How many of these markers there can be for any decoder, however it finds them.
-fn count(image: &[u8], is_meant: impl Fn(u8) -> bool) -> u64 {
-    let pairs = image.windows(2);
-    pairs
-        .filter(|pair| pair[0] == 0xff && is_meant(pair[1]))
-        .count() as u64
-}
-
 /// Segments of the kind that holds extended XMP, times markers, that an image may have. At each marker
 /// the decoder looks at all the parts of extended XMP that it has met, so ten megabytes of small ones
 /// would keep it busy for a quarter of an hour. Phones write a hundred large ones with a depth map.
 const METADATA_STEPS: u64 = 1 << 25;
-
-/// Refuses an image, or what precedes its data, with too many pieces of metadata.
-pub(super) fn check_metadata(image: &[u8]) -> Result<(), Error> {
-    let parts = count(image, |marker| marker == 0xe1);
-    let markers = count(image, |marker| !matches!(marker, 0x00 | 0xff));
-    if parts.saturating_mul(markers) > METADATA_STEPS {
-        return Err(Error::unreadable(format!(
-            "the JPEG has {parts} pieces of metadata among {markers} markers, which would take too long: save it without metadata"
-        )));
-    }
-    Ok(())
-}
-
 /// Scans that every image may have: encoders write ten or so, thorough ones under twenty, and previews
 /// in the metadata have as many once more.
 const SCANS: u64 = 64;
@@ -73,15 +53,48 @@ const SCANS: u64 = 64;
 /// a decoder walk over all pixels, so a file of a megabyte could keep it busy for hours.
 const SCANNED_PIXELS: u64 = 1_600_000_000;
 
-/// Refuses an image, or one of which this precedes the data, with too many scans for its size.
-pub(in crate::decode) fn check_scans(image: &[u8], width: u32, height: u32) -> Result<(), Error> {
-    let scans = count(image, |marker| marker == 0xda);
-    if !is_affordable(scans, width, height) {
-        return Err(Error::unreadable(format!(
-            "the JPEG of {width} x {height} pixels has {scans} scans, those of previews in its metadata included, which would take too long: save it with fewer"
-        )));
+/// How many markers there can be for any decoder, however it finds them.
+#[derive(Default)]
+pub(in crate::decode) struct Markers {
+    all: u64,
+    /// Of the segments that hold EXIF and XMP.
+    metadata: u64,
+    scans: u64,
+}
+
+impl Markers {
+    /// Those of an image, or of what precedes its data.
+    pub(super) fn of(image: &[u8]) -> Self {
+        let mut found = Markers::default();
+        for pair in image.windows(2).filter(|pair| pair[0] == 0xff) {
+            found.all += u64::from(!matches!(pair[1], 0x00 | 0xff));
+            found.metadata += u64::from(pair[1] == 0xe1);
+            found.scans += u64::from(pair[1] == 0xda);
+        }
+        found
     }
-    Ok(())
+
+    /// Refuses too many pieces of metadata.
+    pub(super) fn check_metadata(&self) -> Result<(), Error> {
+        let (parts, markers) = (self.metadata, self.all);
+        if parts.saturating_mul(markers) > METADATA_STEPS {
+            return Err(Error::unreadable(format!(
+                "the JPEG has {parts} pieces of metadata among {markers} markers, which would take too long: save it without metadata"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Refuses too many scans for an image of this size.
+    pub(in crate::decode) fn check_scans(&self, width: u32, height: u32) -> Result<(), Error> {
+        let scans = self.scans;
+        if !is_affordable(scans, width, height) {
+            return Err(Error::unreadable(format!(
+                "the JPEG of {width} x {height} pixels has {scans} scans, those of previews in its metadata included, which would take too long: save it with fewer"
+            )));
+        }
+        Ok(())
+    }
 }
 
 /// Whether an image of this size may have so many scans.
@@ -92,6 +105,7 @@ fn is_affordable(scans: u64, width: u32, height: u32) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::segment;
     use super::*;
 
     const START: [u8; 2] = [0xff, 0xd8];
@@ -99,11 +113,6 @@ mod tests {
         0xff, 0xda, 0x00, 0x03, 0x00, 0x12, 0xff, 0x00, 0xff, 0xd0, 0x34,
     ];
     const END: [u8; 2] = [0xff, 0xd9];
-
-    fn segment(marker: u8, data: &[u8]) -> Vec<u8> {
-        let length = (data.len() as u16 + 2).to_be_bytes();
-        [&[0xff, marker][..], &length, data].concat()
-    }
 
     #[test]
     fn only_the_end_of_the_image_counts() {
@@ -123,10 +132,10 @@ mod tests {
     fn a_scan_counts_wherever_a_decoder_may_find_it() {
         let hidden = segment(0xfe, &SCAN.repeat(3));
         let file = [&START[..], &hidden, &SCAN.repeat(2), &END, &SCAN].concat();
-        let image = image(&file).unwrap();
-        assert_eq!(count(image, |marker| marker == 0xda), 5);
-        assert!(check_scans(image, 16_000, 16_000).is_ok());
-        assert!(check_scans(image, 20_000, 20_000).is_err());
+        let (_, markers) = image(&file).unwrap();
+        assert_eq!(markers.scans, 5);
+        assert!(markers.check_scans(16_000, 16_000).is_ok());
+        assert!(markers.check_scans(20_000, 20_000).is_err());
     }
 
     #[test]

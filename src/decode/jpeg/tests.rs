@@ -345,7 +345,7 @@ fn damaged_files_get_the_same_answer() {
 }
 
 /// A marker, the length of the data, the data.
-fn segment(marker: u8, data: &[u8]) -> Vec<u8> {
+pub(super) fn segment(marker: u8, data: &[u8]) -> Vec<u8> {
     let length = (data.len() as u16 + 2).to_be_bytes();
     [&[0xff, marker][..], &length, data].concat()
 }

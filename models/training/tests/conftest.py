@@ -1,3 +1,8 @@
+import csv
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -5,6 +10,10 @@ import pytest
 from training.dataset import Record
 from training.detector.labels import Targets
 from training.detector.scenes import picture
+from training.export import MODELS
+from training.geometry import MASK_TEMPLATE
+
+PORTRAIT = MODELS.parent / "tests" / "fixtures" / "astronaut.png"
 
 
 def drawn_face(side: int, box: tuple[int, int, int, int], seed: int) -> np.ndarray:
@@ -25,6 +34,25 @@ def record(**values) -> Record:
         "faces": (), "boxes": (), "ref_live": None,
     }
     return Record(**(base | values))
+
+
+def write_portraits(folder: Path, pictures: Iterable[tuple[dict[str, str], np.ndarray]]) -> None:
+    """Pictures made from the portrait, as BGR with their kind, source, label and split, in the layout of labels.csv.
+
+    On one of kind "none" is no face.
+    """
+    face = {"box": [166, 66, 118, 146], "points": (MASK_TEMPLATE * 1.5 + (153, 60)).ravel().tolist(), "score": 0.9}
+    rows = []
+    for known, image in pictures:
+        name = f"{known['source']}-{known['label']}-{known['split']}.png"
+        cv2.imwrite(str(folder / name), image.clip(0, 255).astype(np.uint8))
+        faces = [] if known["kind"] == "none" else [face]
+        place = {"path": name, "group": name, "framing": "frame", "width": 512, "height": 512}
+        rows.append(known | place | {"n_faces": len(faces), "faces": json.dumps(faces)})
+    with open(folder / "labels.csv", "w", newline="", encoding="utf-8") as handle:
+        writer = csv.DictWriter(handle, [*rows[0], "boxes", "ref_live"])
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 @pytest.fixture

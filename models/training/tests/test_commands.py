@@ -1,19 +1,14 @@
 """The liveness networks' training, command after command, on one portrait."""
 
-import csv
-import json
 import shutil
 
 import cv2
-import numpy as np
 import pytest
 
 from training import compare
 from training.export import MODELS, read_manifest
-from training.geometry import MASK_TEMPLATE
 from training.spoof import fuse, pack, render, train
-
-PORTRAIT = MODELS.parent / "tests" / "fixtures" / "astronaut.png"
+from training.tests.conftest import PORTRAIT, write_portraits
 
 
 @pytest.fixture(scope="module")
@@ -21,21 +16,13 @@ def data(tmp_path_factory):
     """A web portrait, a photographed person and a print of her, each in train and val, and an empty room."""
     folder = tmp_path_factory.mktemp("data")
     portrait = cv2.imread(str(PORTRAIT))
-    face = {"box": [166, 66, 118, 146], "points": (MASK_TEMPLATE * 1.5 + (153, 60)).ravel().tolist(), "score": 0.9}
-    rows = []
-    for kind, source, label, dim in (
+    kinds = (
         ("faces", "lfw", "", 1.0), ("liveness", "nuaa", "live", 0.8), ("liveness", "nuaa", "print", 0.5), ("none", "rooms", "none", 0.0)
-    ):  # fmt: skip
-        for split in ("train", "val"):
-            name = f"{source}-{label}-{split}.png"
-            cv2.imwrite(str(folder / name), (portrait * dim + 40).clip(0, 255).astype(np.uint8))
-            row = {"path": name, "kind": kind, "source": source, "label": label, "group": name, "split": split, "framing": "frame"}
-            faces = [] if kind == "none" else [face]
-            rows.append(row | {"width": 512, "height": 512, "n_faces": len(faces), "faces": json.dumps(faces)})
-    with open(folder / "labels.csv", "w", newline="", encoding="utf-8") as handle:
-        writer = csv.DictWriter(handle, [*rows[0], "boxes", "ref_live"])
-        writer.writeheader()
-        writer.writerows(rows)
+    )  # fmt: skip
+    write_portraits(folder, (
+        ({"kind": kind, "source": source, "label": label, "split": split}, portrait * dim + 40)
+        for kind, source, label, dim in kinds for split in ("train", "val")
+    ))  # fmt: skip
     return folder
 
 

@@ -26,8 +26,7 @@ from training.spoof import metrics, recapture
 from training.spoof.evaluate import means_so_far
 from training.spoof.fuse import fit_looks
 from training.spoof.train import Plan, Trainer
-
-PORTRAIT = MODELS.parent / "tests" / "fixtures" / "astronaut.png"
+from training.tests.conftest import PORTRAIT, write_portraits
 
 
 def presentation(species="live", source="a", group="g", **values) -> Presentation:
@@ -364,20 +363,13 @@ def test_the_sheet_is_made_on_request_and_kept_from_git(tmp_path):
 
 
 def write_dataset(folder: Path) -> None:
-    """Two sources with bona fide images and prints of the portrait, in the layout of labels.csv."""
-    portrait, box = cv2.imread(str(PORTRAIT)), [166, 66, 118, 146]
-    face = {"box": box, "points": (MASK_TEMPLATE * 1.5 + (153, 60)).ravel().tolist(), "score": 0.9}
-    rows = []
-    for source in ("a", "b"):
-        for label, split, dim in (("live", "train", 1.0), ("live", "val", 0.9), ("print", "train", 0.5), ("print", "val", 0.4)):
-            name = f"{source}-{label}-{split}.png"
-            cv2.imwrite(str(folder / name), (portrait * dim).astype(np.uint8))
-            known = {"path": name, "kind": "liveness", "source": source, "label": label, "group": name, "split": split}
-            rows.append(known | {"framing": "frame", "width": 512, "height": 512, "faces": json.dumps([face])})
-    with open(folder / "labels.csv", "w", newline="") as handle:
-        writer = csv.DictWriter(handle, [*rows[0], "n_faces", "boxes", "ref_live"])
-        writer.writeheader()
-        writer.writerows(rows)
+    """Two sources with bona fide images and prints of the portrait."""
+    portrait = cv2.imread(str(PORTRAIT))
+    kinds = (("live", "train", 1.0), ("live", "val", 0.9), ("print", "train", 0.5), ("print", "val", 0.4))
+    write_portraits(folder, (
+        ({"kind": "liveness", "source": source, "label": label, "split": split}, portrait * dim)
+        for source in ("a", "b") for label, split, dim in kinds
+    ))  # fmt: skip
 
 
 def test_leave_one_out_judges_the_source_that_was_left_out(tmp_path):

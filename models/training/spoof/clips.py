@@ -20,6 +20,8 @@ from .camera import Camera
 
 SIZE = 128
 CROPS = {"tight": ("square", 1.5), "context": ("box", 3.2)}
+TRUNCATED = 0.45  # share of the images whose surroundings are cut away
+CUT_OFF, CUT_OFF_MOST = 0.2, 0.3  # share of those that end within the face, at one side; how much of it is gone at most
 # What the third teacher is shown instead of the tight crop: the square at the place and in the size that the face asks
 # for, mirrored where the image ends.
 MIRRORED = "mirrored"
@@ -169,24 +171,11 @@ class Stream:
             live = None
         source = self._sources[int(self._rng.choice(len(self._sources), p=self._odds[live]))]
         pick = int(self._rng.integers(len(source.clips)))
-        image, box = self._distance(*self._truncate(*source.clips[pick]))
+        image, box = self._distance(*truncated(self._rng, *source.clips[pick]))
         image = self._camera.shoot(image)
         cuts = [self._cuts(image, box) for _ in range(CUTS)]
         crops = {name: np.stack([cut[name] for cut in cuts]) for name in cuts[0]}
         return Clip(crops, source.trust, source.live, source.species[pick], source.origins[pick])
-
-    def _truncate(self, image: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Often cut surroundings away, so that how much is visible never tells the class."""
-        rng = self._rng
-        if rng.random() < 0.55:
-            return image, box
-        height, width = image.shape[:2]
-        x, y, w, h = clip_box(box, width, height)
-        size = max(w, h)
-        left, top, right, bottom = (rng.uniform(0.05, 1.6) * size for _ in range(4))
-        x0, y0 = int(max(0, x - left)), int(max(0, y - top))
-        x1, y1 = int(min(width, x + w + right)), int(min(height, y + h + bottom))
-        return image[y0:y1, x0:x1], box - np.float32([x0, y0, 0, 0])
 
     def _distance(self, image: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Resample as if the face were nearer or farther: it becomes 56 to 200 px high."""
@@ -216,6 +205,22 @@ class Stream:
         crops = {name: cut(image, crop_rect(box, width, height, *shape), SIZE) for name, shape in CROPS.items()}
         crops[MIRRORED] = mirrored_cut(image, box)
         return {name: crop[:, ::-1] if flip else crop for name, crop in crops.items()}
+
+
+def truncated(rng: np.random.Generator, image: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Often cuts surroundings away, now and then a part of the face too, so that what is visible never tells the class."""
+    if rng.random() >= TRUNCATED:
+        return image, box
+    height, width = image.shape[:2]
+    x, y, w, h = clip_box(box, width, height)
+    margins = rng.uniform(0.05, 1.6, 4) * max(w, h)
+    if rng.random() < CUT_OFF:
+        side = int(rng.integers(4))
+        margins[side] = -rng.uniform(0, CUT_OFF_MOST) * (w, h)[side % 2]
+    left, top, right, bottom = margins
+    x0, y0 = int(max(0, x - left)), int(max(0, y - top))
+    x1, y1 = int(min(width, x + w + right)), int(min(height, y + h + bottom))
+    return image[y0:y1, x0:x1], box - np.float32([x0, y0, 0, 0])
 
 
 def mirrored_cut(image: np.ndarray, box: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from training.export import MODELS, export_spoof
 from training.geometry import crop_rect, cut
 from training.spoof import metrics, recapture
 from training.spoof.camera import Camera
-from training.spoof.clips import CROPS, MIRRORED, SIZE, Source, Stream, mirrored_cut
+from training.spoof.clips import CROPS, MIRRORED, SIZE, Source, Stream, mirrored_cut, truncated
 from training.spoof.fuse import fit
 from training.spoof.mixtures import Mixture, with_mixtures
 from training.spoof.network import IMITATION_SHARE, LivenessNet
@@ -91,6 +91,19 @@ def test_the_third_teacher_sees_what_it_was_trained_with_where_the_image_ends(bo
     # They differ by how they resample, not by what they show.
     off, far = (np.abs(crop.astype(float) - views(image, box)[2]).mean() for crop in (mirrored_cut(image, box), moved))
     assert off < 3 and far > 3 * off
+
+
+def test_some_images_end_within_the_face_at_one_side_or_another():
+    rng, image, beyond = np.random.default_rng(5), picture(2), []
+    for _ in range(1000):
+        part, (x, y, w, h) = truncated(rng, image, BOX)
+        left, top = (BOX[:2] - (x, y)).astype(int)
+        assert (part == image[top : top + part.shape[0], left : left + part.shape[1]]).all()
+        beyond.append([-x / w, -y / h, (x + w - part.shape[1]) / w, (y + h - part.shape[0]) / h])
+    beyond = np.array(beyond)
+    gone = (beyond > 0.02).sum(0)
+    assert (gone > 10).all() and 50 < gone.sum() < 130
+    assert ((beyond > 0.02).sum(1) <= 1).all() and beyond.max() < 0.33
 
 
 def test_teachers_are_asked_about_the_mirrored_crop_and_the_context():

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
 
-use super::{Glance, Limits, Overview, Picture, exif, jpeg, tiff, webp};
+use super::{Glance, Limits, Overview, Picture, exif, gif, jpeg, png, tiff, webp};
 use crate::deadline::Deadline;
 use crate::error::{Error, panic_text};
 use crate::memory;
@@ -15,6 +15,10 @@ use crate::memory;
 const MAX_BYTES_PER_PIXEL: u64 = 4;
 /// What a decoder may take besides: palettes, profiles, tables.
 const DECODER_OVERHEAD: u64 = 64 << 20;
+/// What the decoder of a PNG may take for metadata and rows. It unpacks a colour profile as soon as it is
+/// made, and its list takes up to three times as much while it grows; [`memory::expect`] asks for that
+/// beside every picture. libpng takes 8 MB for a chunk by default.
+const PNG_METADATA: u64 = 16 << 20;
 
 /// Decodes a file, a JPEG no more finely than the overview asks for, if that can be had.
 pub(super) fn decode(
@@ -53,7 +57,9 @@ fn full(
     limits: &Limits,
     deadline: &Deadline,
 ) -> Result<Picture<'static>, Error> {
-    // A decoder that panics on an input has met a damaged one.
+    // A decoder that panics on an input has met a damaged one: the fault is that it did not say so. To
+    // the sender it is the same as for any other damage, which trying again does not mend, so it is not
+    // an internal error; other panics of a check are.
     let (image, orientation) =
         catch_unwind(AssertUnwindSafe(|| pixels(bytes, format, limits, deadline)))
             .unwrap_or_else(|panic| {
@@ -107,10 +113,15 @@ fn pixels(
         }
         _ => (bytes, None),
     };
+    // What a decoder takes as it is made is part of what any check takes.
+    memory::expect(0)?;
+    check_head(bytes, format)?;
     let most = limits.pixels.saturating_mul(MAX_BYTES_PER_PIXEL);
     let mut decoder_limits = image::Limits::no_limits();
-    let allowed = picture_bytes(bytes, format, most).saturating_add(DECODER_OVERHEAD);
-    decoder_limits.max_alloc = Some(allowed);
+    decoder_limits.max_alloc = Some(match format {
+        ImageFormat::Png => PNG_METADATA,
+        _ => most.saturating_add(DECODER_OVERHEAD),
+    });
     let mut reader = ImageReader::with_format(deadline.reader(bytes), format);
     reader.limits(decoder_limits);
     let mut decoder = reader.into_decoder().map_err(damaged)?;
@@ -118,11 +129,6 @@ fn pixels(
     limits.check_size(width, height)?;
     if let Some(markers) = markers {
         markers.check_scans(width, height)?;
-    }
-    match format {
-        ImageFormat::Tiff => tiff::check_strips(bytes, deadline)?,
-        ImageFormat::WebP => webp::check_frames(bytes, width, height)?,
-        _ => {}
     }
     if decoder.total_bytes() > most {
         return Err(Error::unreadable(format!(
@@ -132,16 +138,43 @@ fn pixels(
     }
     // What the decoder gives, beside copies inside it, or else with alpha and without.
     let given = decoder.total_bytes();
+    let area = u64::from(width) * u64::from(height);
     let copies = match format {
-        // A picture of an animation is drawn onto a canvas.
-        ImageFormat::WebP => given.saturating_mul(2),
+        // A picture of an animation, with alpha, is drawn onto a canvas with alpha.
+        ImageFormat::WebP => area.saturating_mul(4 + 4),
+        ImageFormat::Gif => first_frame(bytes, limits)?,
         _ => given,
     };
-    let forms = (u64::from(width) * u64::from(height)).saturating_mul(4 + 3);
+    let forms = area.saturating_mul(4 + 3);
     memory::expect(given.saturating_add(copies.max(forms)))?;
+    match format {
+        ImageFormat::Tiff => tiff::check_strips(bytes, deadline)?,
+        ImageFormat::WebP => webp::check_frames(bytes, width, height, deadline)?,
+        _ => {}
+    }
     let orientation = orientation(bytes, format, &mut decoder);
     let image = DynamicImage::from_decoder(decoder).map_err(damaged)?;
     Ok((image, orientation))
+}
+
+/// Refuses what a decoder would take too much memory for as it is made.
+fn check_head(bytes: &[u8], format: ImageFormat) -> Result<(), Error> {
+    match format {
+        ImageFormat::Png => png::check_chunks(bytes),
+        ImageFormat::Tiff => tiff::check_directory(bytes),
+        _ => Ok(()),
+    }
+}
+
+/// Bytes of a GIF's first frame. The decoder draws it onto the screen, of which it may leave any part
+/// out; real files have frames that are a little larger, so those are no fault, but they keep the same
+/// limits.
+fn first_frame(bytes: &[u8], limits: &Limits) -> Result<u64, Error> {
+    let Some((width, height)) = gif::first_frame(bytes) else {
+        return Ok(0);
+    };
+    limits.check_size(width, height)?;
+    Ok(u64::from(width) * u64::from(height) * 4)
 }
 
 /// How the picture is to be turned. Broken metadata does not make an image unreadable.
@@ -153,23 +186,6 @@ fn orientation(bytes: &[u8], format: ImageFormat, decoder: &mut impl ImageDecode
             exif::orientation(&block.unwrap_or_default())
         }
         _ => decoder.orientation().unwrap_or(Orientation::NoTransforms),
-    }
-}
-
-/// What a picture may take, as far as that is known before its decoder is made: the one of PNG unpacks
-/// the colour profile at once, and a small file must not fill what the largest picture may take.
-fn picture_bytes(bytes: &[u8], format: ImageFormat, most: u64) -> u64 {
-    const BYTES_PER_PIXEL: u64 = 8;
-    // A PNG begins with its size.
-    let side = |at: usize| {
-        let side = bytes.get(at..)?.first_chunk()?;
-        Some(u64::from(u32::from_be_bytes(*side)))
-    };
-    match (format, side(16), side(20)) {
-        (ImageFormat::Png, Some(width), Some(height)) => {
-            most.min(width.saturating_mul(height).saturating_mul(BYTES_PER_PIXEL))
-        }
-        _ => most,
     }
 }
 

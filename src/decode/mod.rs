@@ -5,10 +5,13 @@ mod colour;
 mod detail;
 mod encoded;
 mod exif;
+mod gif;
 mod jpeg;
 mod picture;
+mod png;
 mod raw;
 mod tiff;
+mod vp8l;
 mod webp;
 mod yuv;
 

@@ -1,12 +1,13 @@
-//! What a TIFF says of the strips or tiles that its picture is stored in.
+//! What a TIFF says of its picture, and of the strips or tiles that it is stored in.
 //!
-//! The decoder takes memory for them that the size of the picture does not bound: all of a JPEG, however
-//! large that says it is, and without a look at the clock; and a row with whatever stands beside the
-//! colours of the picture. So those are looked at here first.
+//! The decoder takes memory for them that the size of the picture does not bound: for a list of as many
+//! values as an entry of the directory claims to have; for all of a JPEG, however large that says it
+//! is, and without a look at the clock; and for a row with whatever stands beside the colours of the
+//! picture. So those are looked at here first.
 
 use ::tiff::TiffResult;
 use ::tiff::decoder::Decoder;
-use ::tiff::tags::{CompressionMethod, Tag};
+use ::tiff::tags::{CompressionMethod, Tag, Type};
 
 use crate::deadline::Deadline;
 use crate::error::Error;
@@ -16,6 +17,153 @@ use crate::error::Error;
 const MAX_ROW: u64 = 16 << 20;
 /// Of the widest numbers.
 const MAX_BYTES_PER_SAMPLE: u64 = 8;
+
+/// What the decoder reads of a directory. Metadata, which it leaves alone, may be of any length.
+const READ: [Tag; 20] = [
+    Tag::ImageWidth,
+    Tag::ImageLength,
+    Tag::BitsPerSample,
+    Tag::Compression,
+    Tag::PhotometricInterpretation,
+    Tag::StripOffsets,
+    Tag::Orientation,
+    Tag::SamplesPerPixel,
+    Tag::RowsPerStrip,
+    Tag::StripByteCounts,
+    Tag::PlanarConfiguration,
+    Tag::Predictor,
+    Tag::TileWidth,
+    Tag::TileLength,
+    Tag::TileOffsets,
+    Tag::TileByteCounts,
+    Tag::ExtraSamples,
+    Tag::SampleFormat,
+    Tag::JPEGTables,
+    Tag::ChromaSubsampling,
+];
+/// Most values of an entry, each of which the decoder makes 40 bytes of. The smallest tiles that there
+/// may be, of 16 x 16 pixels, are fewer within the default limits.
+const MAX_VALUES: u64 = 1 << 19;
+
+/// An entry of a directory.
+#[derive(Debug)]
+struct Entry {
+    tag: Tag,
+    /// `None` for a type that nobody knows.
+    kind: Option<Type>,
+    values: u64,
+}
+
+/// Numbers of a file, in the order and the widths that it begins with.
+struct Numbers<'a> {
+    bytes: &'a [u8],
+    little: bool,
+    /// BigTIFF, where offsets and numbers of values have eight bytes.
+    big: bool,
+}
+
+impl<'a> Numbers<'a> {
+    fn new(bytes: &'a [u8]) -> Option<Self> {
+        let mut numbers = Numbers {
+            bytes,
+            little: bytes.starts_with(b"II"),
+            big: false,
+        };
+        const BIG: u64 = 43;
+        numbers.big = numbers.number(2, 2)? == BIG;
+        Some(numbers)
+    }
+
+    fn number(&self, at: u64, width: u64) -> Option<u64> {
+        let start = usize::try_from(at).ok()?;
+        let bytes = self.bytes.get(start..)?.get(..width as usize)?;
+        let add = |number, byte: &u8| number << 8 | u64::from(*byte);
+        Some(if self.little {
+            bytes.iter().rev().fold(0, add)
+        } else {
+            bytes.iter().fold(0, add)
+        })
+    }
+
+    /// What a directory says of its length and of places takes so many bytes.
+    fn width(&self) -> u64 {
+        if self.big { 8 } else { 4 }
+    }
+
+    /// The entries of the first directory, as far as the file goes.
+    fn entries(&self) -> Option<impl Iterator<Item = Entry> + '_> {
+        let directory = self.number(self.width(), self.width())?;
+        let head = if self.big { 8 } else { 2 };
+        let count = self.number(directory, head)?;
+        let first = directory.checked_add(head)?;
+        let length = 4 + 2 * self.width();
+        Some(
+            (0..count)
+                .map_while(move |index| self.entry(index.checked_mul(length)?.checked_add(first)?)),
+        )
+    }
+
+    fn entry(&self, at: u64) -> Option<Entry> {
+        Some(Entry {
+            tag: Tag::from_u16_exhaustive(self.number(at, 2)? as u16),
+            kind: Type::from_u16(self.number(at.checked_add(2)?, 2)? as u16),
+            values: self.number(at.checked_add(4)?, self.width())?,
+        })
+    }
+}
+
+/// Refuses a file whose picture is described by longer lists than any picture's, before a decoder takes
+/// memory for them.
+pub(super) fn check_directory(bytes: &[u8]) -> Result<(), Error> {
+    let Some(numbers) = Numbers::new(bytes) else {
+        return Ok(());
+    };
+    let Some(mut entries) = numbers.entries() else {
+        return Ok(());
+    };
+    entries.try_for_each(|entry| check_entry(&entry, bytes.len() as u64, numbers.big))
+}
+
+fn check_entry(entry: &Entry, file: u64, big: bool) -> Result<(), Error> {
+    let Some(kind) = entry.kind else {
+        // The decoder does not pass it by as a whole, and would see other entries than are seen here.
+        return if big {
+            Err(refused(entry, "is of an unknown type"))
+        } else {
+            Ok(())
+        };
+    };
+    if !READ.contains(&entry.tag) {
+        return Ok(());
+    }
+    // It is nowhere meant, and what the decoder thinks of a long one it writes to standard error.
+    if kind == Type::ASCII {
+        return Err(refused(entry, "is a text"));
+    }
+    if entry.values > MAX_VALUES || entry.values * value_bytes(kind) > file {
+        return Err(refused(
+            entry,
+            "has more values than the file or any picture",
+        ));
+    }
+    Ok(())
+}
+
+fn refused(entry: &Entry, fault: &str) -> Error {
+    Error::unreadable(format!(
+        "the TIFF is damaged: its {:?} {fault} ({} values)",
+        entry.tag, entry.values
+    ))
+}
+
+fn value_bytes(kind: Type) -> u64 {
+    match kind {
+        Type::BYTE | Type::SBYTE | Type::ASCII | Type::UNDEFINED => 1,
+        Type::SHORT | Type::SSHORT => 2,
+        Type::LONG | Type::SLONG | Type::FLOAT | Type::IFD => 4,
+        _ => MAX_BYTES_PER_SAMPLE,
+    }
+}
 
 /// What decides about memory and time.
 struct Strips {
@@ -82,6 +230,76 @@ mod tests {
         tags.write_tag(Tag::Compression, compression).unwrap();
         image.write_data(&[0; 8 * 8 * 3]).unwrap();
         check_strips(bytes.get_ref(), &Deadline::after(Duration::from_secs(3600)))
+    }
+
+    /// A file of a directory with one entry, and room behind it.
+    fn one_entry(order: &[u8; 2], big: bool, entry: (Tag, u16, u64), room: usize) -> Vec<u8> {
+        let number = |value: u64, width: usize| match order {
+            b"II" => value.to_le_bytes()[..width].to_vec(),
+            _ => value.to_be_bytes()[8 - width..].to_vec(),
+        };
+        let (tag, kind, values) = entry;
+        let head = |width: usize| {
+            [
+                number(tag.to_u16().into(), 2),
+                number(kind.into(), 2),
+                number(values, width),
+            ]
+        };
+        let parts = if big {
+            let start = [
+                number(43, 2),
+                number(8, 2),
+                number(0, 2),
+                number(16, 8),
+                number(1, 8),
+            ];
+            [start.concat(), head(8).concat(), vec![0; 16 + room]]
+        } else {
+            let start = [number(42, 2), number(8, 4), number(1, 2)];
+            [start.concat(), head(4).concat(), vec![0; 8 + room]]
+        };
+        [&order[..], &parts.concat()].concat()
+    }
+
+    #[test]
+    fn no_list_is_longer_than_the_file_or_any_picture_needs() {
+        const BYTE: u16 = 1;
+        const TEXT: u16 = 2;
+        const LONG: u16 = 4;
+        const ROOM: usize = 4_000_000;
+        for (order, big) in [(b"II", false), (b"MM", false), (b"II", true), (b"MM", true)] {
+            let check = |tag, kind, values, room| {
+                check_directory(&one_entry(order, big, (tag, kind, values), room))
+            };
+            for tag in READ {
+                assert!(check(tag, LONG, 1, 0).is_ok());
+                assert!(check(tag, LONG, MAX_VALUES, ROOM).is_ok());
+                assert!(check(tag, LONG, MAX_VALUES, 1000).is_err());
+                assert!(check(tag, BYTE, MAX_VALUES + 1, ROOM).is_err());
+                assert!(check(tag, TEXT, 0x2000_0000, 200).is_err());
+                let error = check(tag, TEXT, 8, 0).unwrap_err();
+                assert_eq!(error.code(), crate::ErrorCode::UnreadableImage);
+            }
+            for kind in [TEXT, LONG] {
+                assert!(check(Tag::Unknown(700), kind, u32::MAX.into(), 0).is_ok());
+            }
+            assert_eq!(check(Tag::Unknown(700), 99, 1, 0).is_err(), big);
+        }
+        let most = one_entry(b"II", true, (Tag::StripOffsets, LONG, u64::MAX), ROOM);
+        assert!(check_directory(&most).is_err());
+    }
+
+    #[test]
+    fn every_beginning_of_a_directory_is_read_within_it() {
+        for big in [false, true] {
+            let whole = one_entry(b"MM", big, (Tag::StripOffsets, 4, 1), 0);
+            for end in 0..whole.len() {
+                assert!(check_directory(&whole[..end]).is_ok());
+            }
+            let nowhere = [&whole[..4], &[0xff; 20]].concat();
+            assert!(check_directory(&nowhere).is_ok());
+        }
     }
 
     #[test]

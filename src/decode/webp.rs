@@ -2,11 +2,12 @@
 //!
 //! The decoder believes a chunk's length: it takes up to 4 GiB for metadata that a file of some bytes
 //! claims to have, and decodes a lossy frame of 16,383 pixels a side before it finds that the picture is
-//! to be smaller. So what decides about memory is looked at here first.
+//! to be smaller, or never does. So what decides about memory is looked at here first.
 
 use image::metadata::Orientation;
 
-use super::exif;
+use super::{exif, vp8l};
+use crate::deadline::Deadline;
 use crate::error::Error;
 
 /// A chunk as far as the file goes.
@@ -42,6 +43,9 @@ impl<'a> Iterator for Chunks<'a> {
 const HEAD: usize = 12;
 /// What precedes the chunks of a picture in an animation: place, size, duration, flags.
 const FRAME_HEAD: usize = 16;
+/// How alpha is compressed, in its first byte; and the way that is compression.
+const ALPHA_COMPRESSION: u8 = 3;
+const ALPHA_AS_VP8L: u8 = 1;
 
 /// How the picture is to be turned. As in other formats, metadata that is not all there makes no image
 /// unreadable.
@@ -56,36 +60,102 @@ pub(super) fn orientation(bytes: &[u8]) -> Orientation {
         })
 }
 
-/// Refuses a file that ends within its picture, and one whose first picture is larger than it says.
-pub(super) fn check_frames(bytes: &[u8], width: u32, height: u32) -> Result<(), Error> {
+/// A size that a lossy frame has to have.
+#[derive(Clone, Copy)]
+enum Room {
+    /// Of the whole picture. The decoder compares by itself, but takes the memory before it does.
+    AtMost(u32, u32),
+    /// Of a picture in an animation, which the decoder does not compare where alpha precedes it.
+    Exactly(u32, u32),
+}
+
+impl Room {
+    fn size(self) -> (u32, u32) {
+        let (Room::AtMost(width, height) | Room::Exactly(width, height)) = self;
+        (width, height)
+    }
+
+    fn holds(self, across: u32, down: u32) -> bool {
+        match self {
+            Room::AtMost(width, height) => across <= width && down <= height,
+            Room::Exactly(width, height) => across == width && down == height,
+        }
+    }
+}
+
+/// Refuses a file that ends within its picture, one whose first picture has another size than it says,
+/// and one whose codes take more memory than any encoder's.
+pub(super) fn check_frames(
+    bytes: &[u8],
+    width: u32,
+    height: u32,
+    deadline: &Deadline,
+) -> Result<(), Error> {
+    let canvas = Room::AtMost(width, height);
     // Over all bytes: the decoder goes on a little behind the end that a file states.
-    let mut animated = false;
-    for chunk in Chunks(bytes.get(HEAD..).unwrap_or_default()) {
+    let chunks = || Chunks(bytes.get(HEAD..).unwrap_or_default());
+    // In a file that is none, the decoder takes what an animation's picture consists of as parts of
+    // the whole one.
+    let animation = chunks().next().is_some_and(|chunk| is_animation(&chunk));
+    let mut seen = false;
+    for chunk in chunks() {
         match &chunk.name {
             // Only the first picture of an animation is decoded.
-            b"ANMF" if !std::mem::replace(&mut animated, true) => {
+            b"ANMF" if !std::mem::replace(&mut seen, true) => {
                 check_whole(&chunk)?;
+                let room = frame_size(&chunk).filter(|_| animation).unwrap_or(canvas);
                 let parts = chunk.data.get(FRAME_HEAD..).unwrap_or_default();
-                Chunks(parts).try_for_each(|part| check_frame(&part, width, height))?;
+                Chunks(parts).try_for_each(|part| check_frame(&part, room, deadline))?;
             }
-            b"VP8 " | b"VP8L" | b"ALPH" => check_frame(&chunk, width, height)?,
+            b"VP8 " | b"VP8L" | b"ALPH" => check_frame(&chunk, canvas, deadline)?,
             _ => {}
         }
     }
     Ok(())
 }
 
-fn check_frame(chunk: &Chunk<'_>, width: u32, height: u32) -> Result<(), Error> {
+fn is_animation(first: &Chunk<'_>) -> bool {
+    const ANIMATION: u8 = 2;
+    first.name == *b"VP8X"
+        && first
+            .data
+            .first()
+            .is_some_and(|flags| flags & ANIMATION != 0)
+}
+
+/// The size of a picture in an animation, which its head states behind the place.
+fn frame_size(frame: &Chunk<'_>) -> Option<Room> {
+    let [_, _, _, _, _, _, a, b, c, d, e, f] = *frame.data.first_chunk()?;
+    let side = |bytes: [u8; 3]| {
+        let [low, middle, high] = bytes;
+        u32::from_le_bytes([low, middle, high, 0]) + 1
+    };
+    Some(Room::Exactly(side([a, b, c]), side([d, e, f])))
+}
+
+fn check_frame(chunk: &Chunk<'_>, room: Room, deadline: &Deadline) -> Result<(), Error> {
     check_whole(chunk)?;
-    let Some((across, down)) = lossy_size(chunk) else {
+    match (&chunk.name, chunk.data) {
+        (b"VP8 ", data) => check_lossy(data, room),
+        (b"VP8L", data) => vp8l::check_codes(data, None, deadline),
+        (b"ALPH", [flags, data @ ..]) if flags & ALPHA_COMPRESSION == ALPHA_AS_VP8L => {
+            vp8l::check_codes(data, Some(room.size()), deadline)
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_lossy(data: &[u8], room: Room) -> Result<(), Error> {
+    let Some((across, down)) = lossy_size(data) else {
         return Ok(());
     };
-    if across > width || down > height {
-        return Err(Error::unreadable(format!(
-            "the WebP is {width} x {height} pixels, but holds a picture of {across} x {down}"
-        )));
+    if room.holds(across, down) {
+        return Ok(());
     }
-    Ok(())
+    let (width, height) = room.size();
+    Err(Error::unreadable(format!(
+        "the WebP is damaged: in {width} x {height} pixels it holds a picture of {across} x {down}"
+    )))
 }
 
 fn check_whole(chunk: &Chunk<'_>) -> Result<(), Error> {
@@ -99,11 +169,8 @@ fn check_whole(chunk: &Chunk<'_>) -> Result<(), Error> {
 
 /// Width and height of a lossy frame. Those of one without loss the decoder compares by itself before
 /// it takes memory.
-fn lossy_size(chunk: &Chunk<'_>) -> Option<(u32, u32)> {
-    if chunk.name != *b"VP8 " {
-        return None;
-    }
-    let [a, b, c, d] = *chunk.data.get(6..)?.first_chunk()?;
+fn lossy_size(data: &[u8]) -> Option<(u32, u32)> {
+    let [a, b, c, d] = *data.get(6..)?.first_chunk()?;
     // The upper two bits say how to enlarge it.
     let side = |low, high| u32::from(u16::from_le_bytes([low, high]) & 0x3fff);
     Some((side(a, b), side(c, d)))
@@ -111,6 +178,8 @@ fn lossy_size(chunk: &Chunk<'_>) -> Option<(u32, u32)> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn chunk(name: &[u8; 4], data: &[u8]) -> Vec<u8> {
@@ -120,6 +189,32 @@ mod tests {
     fn claiming(name: &[u8; 4], length: u32, data: &[u8]) -> Vec<u8> {
         let padding = &[0][..data.len() % 2];
         [&name[..], &length.to_le_bytes(), data, padding].concat()
+    }
+
+    fn check(bytes: &[u8]) -> Result<(), Error> {
+        check_frames(bytes, 64, 48, &Deadline::after(Duration::from_secs(3600)))
+    }
+
+    fn frame(width: u8, height: u8, parts: &[u8]) -> Vec<u8> {
+        let head = [
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            width - 1,
+            0,
+            0,
+            height - 1,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+        ];
+        chunk(b"ANMF", &[&head, parts].concat())
     }
 
     fn file(chunks: &[Vec<u8>]) -> Vec<u8> {
@@ -163,30 +258,53 @@ mod tests {
 
     #[test]
     fn no_picture_is_larger_than_the_file_says() {
-        let fits = |chunks: &[Vec<u8>]| check_frames(&file(chunks), 64, 48).is_ok();
-        let frame = |part: &[u8]| chunk(b"ANMF", &[&[0; 16], part].concat());
+        let fits = |chunks: &[Vec<u8>]| check(&file(chunks)).is_ok();
         assert!(fits(&[lossy(64, 48)]) && fits(&[lossy(0x4000 | 64, 0x8000 | 48)]));
         assert!(!fits(&[lossy(65, 48)]) && !fits(&[lossy(64, 16_383)]));
-        assert!(fits(&[frame(&lossy(64, 48)), frame(&lossy(65, 48))]));
-        assert!(!fits(&[frame(&lossy(64, 48)), lossy(65, 48)]));
-        assert!(!fits(&[frame(&lossy(65, 48))]));
-        assert!(!fits(&[frame(
-            &[chunk(b"ALPH", b"?"), lossy(65, 48)].concat()
-        )]));
         assert!(fits(&[chunk(b"VP8 ", b"short")]));
         let behind_the_end = [file(&[]), lossy(65, 48)].concat();
-        assert!(check_frames(&behind_the_end, 64, 48).is_err());
+        assert!(check(&behind_the_end).is_err());
+    }
+
+    #[test]
+    fn the_first_picture_of_an_animation_has_the_size_that_its_head_says() {
+        let fits = |flags, chunks: &[Vec<u8>]| {
+            let head = chunk(b"VP8X", &[flags, 0, 0, 0, 63, 0, 0, 47, 0, 0]);
+            check(&file(&[&[head], chunks].concat())).is_ok()
+        };
+        let alpha = chunk(b"ALPH", b"?");
+        for flags in [2, 0x12] {
+            assert!(fits(flags, &[frame(20, 10, &lossy(20, 10))]));
+            assert!(fits(
+                flags,
+                &[frame(64, 48, &lossy(64, 48)), frame(1, 1, &lossy(65, 48))]
+            ));
+            assert!(!fits(
+                flags,
+                &[frame(64, 48, &lossy(64, 48)), lossy(65, 48)]
+            ));
+            for other in [lossy(21, 10), lossy(20, 9), lossy(64, 48)] {
+                assert!(!fits(flags, &[frame(20, 10, &other)]));
+                assert!(!fits(
+                    flags,
+                    &[frame(20, 10, &[&alpha[..], &other].concat())]
+                ));
+            }
+        }
+        // Where no animation is stated, its pictures are part of the whole one.
+        assert!(fits(0x10, &[frame(20, 10, &lossy(64, 48))]));
+        assert!(!fits(0x10, &[frame(65, 48, &lossy(65, 48))]));
     }
 
     #[test]
     fn the_picture_must_be_all_there() {
         let whole = file(&[chunk(b"VP8X", &[0; 10]), lossy(64, 48)]);
-        assert!(check_frames(&whole, 64, 48).is_ok());
-        assert!(check_frames(&whole[..whole.len() - 1], 64, 48).is_err());
+        assert!(check(&whole).is_ok());
+        assert!(check(&whole[..whole.len() - 1]).is_err());
         let boastful = file(&[claiming(b"VP8L", 1000, &[0x2f; 9])]);
-        assert!(check_frames(&boastful, 64, 48).is_err());
+        assert!(check(&boastful).is_err());
         let metadata = file(&[lossy(64, 48), claiming(b"EXIF", u32::MAX, b"")]);
-        assert!(check_frames(&metadata, 64, 48).is_ok());
+        assert!(check(&metadata).is_ok());
     }
 
     #[test]
@@ -197,7 +315,7 @@ mod tests {
             chunk(b"EXIF", &exif(6)),
         ]);
         for end in 0..whole.len() {
-            let _ = check_frames(&whole[..end], 64, 48);
+            let _ = check(&whole[..end]);
             let _ = orientation(&whole[..end]);
         }
     }

@@ -301,6 +301,33 @@ pub fn plain_lzw(pixels: usize) -> Vec<u8> {
     bytes
 }
 
+/// A grey TIFF of 8 x 8 pixels whose lists of strips claim to have so many values of this type.
+pub fn long_lists(kind: u16, count: u32, room: usize) -> Vec<u8> {
+    let tags: [_; 8] = [
+        (256, 1, 8),
+        (257, 1, 8),
+        (258, 1, 8),
+        (259, 1, 1),
+        (262, 1, 1),
+        (273, count, behind_tags(8)),
+        (278, 1, 8),
+        (279, count, behind_tags(8)),
+    ];
+    let mut bytes = tiff(&tags, &vec![0; room]);
+    for list in [5, 7] {
+        let at = behind_tags(list) as usize - 4 + 2;
+        bytes[at..at + 2].copy_from_slice(&kind.to_le_bytes());
+    }
+    bytes
+}
+
+/// A GIF of one pixel with a frame of this many a side, of which 4096 are there.
+pub fn outgrown_gif(side: u16) -> Vec<u8> {
+    let mut bytes = gif(side, side, 1, &plain_lzw(64 * 64));
+    bytes[6..10].copy_from_slice(&[1, 0, 1, 0]);
+    bytes
+}
+
 /// A GIF whose frames all have these sub-blocks.
 pub fn gif(width: u16, height: u16, frames: usize, data: &[u8]) -> Vec<u8> {
     let sides = [width.to_le_bytes(), height.to_le_bytes()].concat();
@@ -486,6 +513,115 @@ pub fn outgrown_webp(lossy: &[u8]) -> [Vec<u8>; 2] {
             &[riff_chunk(b"ANIM", &[0; 6]), riff_chunk(b"ANMF", &frame)],
         ),
     ]
+}
+
+/// An animated WebP with the lossy picture behind alpha of four pixels, as many as its first picture
+/// claims to have.
+pub fn outgrown_behind_alpha(lossy: &[u8], side: u32) -> Vec<u8> {
+    const ANIMATION: u8 = 2;
+    let head = [0, 0, 0, 0, 0, 0, 1, 0, 0, 1, 0, 0, 100, 0, 0, 0];
+    let frame = [&head[..], &riff_chunk(b"ALPH", &[0; 5]), &lossy[12..]].concat();
+    extended_webp(
+        ANIMATION,
+        side,
+        &[riff_chunk(b"ANIM", &[0; 6]), riff_chunk(b"ANMF", &frame)],
+    )
+}
+
+/// Bits, the first of them the lowest of the first byte.
+#[derive(Default)]
+struct Bits {
+    bytes: Vec<u8>,
+    count: usize,
+}
+
+impl Bits {
+    fn push(&mut self, value: u32, count: u32) -> &mut Self {
+        for bit in 0..count {
+            if self.count.is_multiple_of(8) {
+                self.bytes.push(0);
+            }
+            let last = self.count / 8;
+            self.bytes[last] |= ((value >> bit & 1) as u8) << (self.count % 8);
+            self.count += 1;
+        }
+        self
+    }
+
+    /// A code of one symbol, which is not written.
+    fn one_symbol(&mut self, symbol: u32) -> &mut Self {
+        const SIMPLE_OF_ONE: u32 = 0b101;
+        self.push(SIMPLE_OF_ONE, 3).push(symbol, 8)
+    }
+
+    /// What precedes the pixels of a picture without loss that has so many groups of codes. Each has a
+    /// code of 2048 symbols whose codes all have 11 bits, which is said in few bits.
+    fn codes(&mut self, groups: u32) {
+        const NO_TRANSFORMS: u32 = 0;
+        const CACHE_OF_2048: u32 = 1 | 11 << 1;
+        const PARTS_OF_4_PIXELS: u32 = 1;
+        self.push(NO_TRANSFORMS, 1).push(CACHE_OF_2048, 5);
+        self.push(PARTS_OF_4_PIXELS, 4).push(0, 1);
+        // A picture of one colour says for each part that it has the last group.
+        let last = groups - 1;
+        for symbol in [last & 0xff, last >> 8, 0, 0, 0] {
+            self.one_symbol(symbol);
+        }
+        for _ in 0..groups {
+            self.push(0, 1)
+                .push(11, 4)
+                .push(0, 7 * 3)
+                .push(0, 7 * 3)
+                .push(1, 3);
+            // Twelve bits say how many symbols have a length.
+            self.push(1 | 5 << 1, 4).push(2048 - 2, 12);
+            (0..4).for_each(|_| {
+                self.one_symbol(0);
+            });
+        }
+    }
+}
+
+/// WebPs with so many groups of large codes: as a picture, as the first of an animation, and as the alpha
+/// of the lossy one, which has this many pixels a side.
+pub fn many_codes(groups: u32, lossy: &[u8], side: u32) -> [Vec<u8>; 3] {
+    const SIDE: u32 = 64;
+    const ANIMATION: u8 = 2;
+    const ALPHA: u8 = 0x10;
+    let mut bits = Bits::default();
+    bits.push(0x2f, 8)
+        .push(SIDE - 1, 14)
+        .push(SIDE - 1, 14)
+        .push(0, 4);
+    bits.codes(groups);
+    let picture = riff_chunk(b"VP8L", &bits.bytes);
+    let sides = (SIDE - 1).to_le_bytes()[..3].repeat(2);
+    let frame = [&[0_u8; 6][..], &sides, &[100, 0, 0, 0], &picture].concat();
+    let mut alpha = Bits::default();
+    alpha.push(1, 8).codes(groups);
+    [
+        riff_chunk(b"RIFF", &[&b"WEBP"[..], &picture].concat()),
+        extended_webp(
+            ANIMATION,
+            SIDE,
+            &[riff_chunk(b"ANIM", &[0; 6]), riff_chunk(b"ANMF", &frame)],
+        ),
+        extended_webp(
+            ALPHA,
+            side,
+            &[riff_chunk(b"ALPH", &alpha.bytes), lossy[12..].to_vec()],
+        ),
+    ]
+}
+
+/// A PNG with so many empty texts before its picture.
+pub fn many_texts(image: &RgbImage, texts: usize) -> Vec<u8> {
+    let mut png = Cursor::new(Vec::new());
+    image
+        .write_to(&mut png, image::ImageFormat::Png)
+        .expect("the image fits");
+    let (head, rest) = png.get_ref().split_at(PNG.len() + 25);
+    [head, &chunk(b"iTXt", b"x\0\0\0\0\0").repeat(texts), rest].concat()
 }
 
 /// A PNG whose colour profile is a thousandth of what it unpacks to.

@@ -1,0 +1,508 @@
+//! How much memory the codes of a WebP without loss take.
+//!
+//! Parts of such a picture may have Huffman codes of their own, 65,536 groups of five, and the decoder
+//! builds the tables of all before it looks at a pixel: a file of some hundred kilobytes makes it take
+//! gigabytes for 64 x 64 pixels, of which the size of the picture says nothing. So the codes are read
+//! here first, without their tables, in the order and by the rules of the decoder.
+
+use crate::deadline::Deadline;
+use crate::error::Error;
+
+/// Most bytes of all codes together: what [`memory::expect`](crate::memory::expect) asks for beside every
+/// picture, and 2600 groups, the most that libwebp makes, with the largest tables that they usually have.
+const MAX_CODES: u64 = 56 << 20;
+/// Of a group, beside what its codes own: their heads, in a list that doubles as it grows.
+const GROUP: u64 = 1024;
+/// Of a table, which has an entry for each number of so many bits as its longest code, up to a limit.
+const TABLE_ENTRY: u64 = 4;
+const TABLE_BITS: usize = 10;
+/// Of the two nodes that are set aside for each longer code.
+const LONG_CODE: u64 = 32;
+
+/// Bits of the longest code.
+const MAX_LENGTH: usize = 15;
+/// The symbols that lengths of codes are written with, in the order of the file.
+const LENGTH_SYMBOLS: [usize; 19] = [
+    17, 18, 0, 1, 2, 3, 4, 5, 16, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15,
+];
+/// Symbols of green, red, blue, alpha and distance; green has those of lengths and of the cache as well.
+const SYMBOLS: [usize; 5] = [256 + LENGTHS, 256, 256, 256, 40];
+const LENGTHS: usize = 24;
+
+/// Refuses a picture whose codes take too much. `size` is that of a channel of alpha, which does not say
+/// it itself.
+pub(super) fn check_codes(
+    data: &[u8],
+    size: Option<(u32, u32)>,
+    deadline: &Deadline,
+) -> Result<(), Error> {
+    let mut walk = Walk {
+        bits: Bits { data, at: 0 },
+        deadline,
+    };
+    let (width, height) = match size {
+        Some(size) => size,
+        None => walk.header()?,
+    };
+    let width = walk.transforms(width, height)?;
+    let cache = walk.cache()?;
+    let groups = walk.groups(width, height)?;
+    let mut bytes = 0;
+    for _ in 0..groups {
+        deadline.check()?;
+        bytes += GROUP + walk.group(cache)?.iter().map(Code::bytes).sum::<u64>();
+        if bytes > MAX_CODES {
+            return Err(Error::unreadable(format!(
+                "the WebP has so many Huffman codes that they take more than {MAX_CODES} bytes: save the image as PNG, or as WebP by a usual encoder"
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn damaged() -> Error {
+    Error::unreadable("the WebP is damaged: what precedes its pixels makes no sense")
+}
+
+/// The bits of a picture, the lowest of a byte first.
+struct Bits<'a> {
+    data: &'a [u8],
+    at: usize,
+}
+
+impl Bits<'_> {
+    fn take(&mut self, count: u32) -> Result<u32, Error> {
+        let mut value = 0;
+        for shift in 0..count {
+            let byte = self.data.get(self.at / 8).ok_or_else(damaged)?;
+            value |= (u32::from(*byte) >> (self.at % 8) & 1) << shift;
+            self.at += 1;
+        }
+        Ok(value)
+    }
+
+    fn flag(&mut self) -> Result<bool, Error> {
+        Ok(self.take(1)? == 1)
+    }
+
+    fn symbol(&mut self, code: &Code) -> Result<usize, Error> {
+        if let [only] = code.symbols[..] {
+            return Ok(only);
+        }
+        let (mut value, mut first, mut index) = (0, 0, 0);
+        for count in &code.counts[1..] {
+            value |= self.take(1)? as usize;
+            if value < first + count {
+                return code
+                    .symbols
+                    .get(index + value - first)
+                    .copied()
+                    .ok_or_else(damaged);
+            }
+            index += count;
+            first = (first + count) << 1;
+            value <<= 1;
+        }
+        Err(damaged())
+    }
+
+    /// A length or distance, of which the symbol says how many bits are still to come.
+    fn number(&mut self, symbol: usize) -> Result<usize, Error> {
+        if symbol < 4 {
+            return Ok(symbol + 1);
+        }
+        let more = (symbol - 2) >> 1;
+        Ok(((2 + symbol % 2) << more) + self.take(more as u32)? as usize + 1)
+    }
+}
+
+/// A Huffman code.
+struct Code {
+    /// How many symbols have a code of so many bits.
+    counts: [usize; MAX_LENGTH + 1],
+    /// In the order of their codes. The only symbol of a code takes no bits.
+    symbols: Vec<usize>,
+}
+
+impl Code {
+    /// The code whose symbols have codes of these lengths, 0 for none.
+    fn from_lengths(lengths: &[usize]) -> Result<Self, Error> {
+        let mut counts = [0; MAX_LENGTH + 1];
+        for length in lengths.iter().filter(|length| **length > 0) {
+            counts[*length] += 1;
+        }
+        let symbols: Vec<usize> = (1..=MAX_LENGTH)
+            .filter(|length| counts[*length] > 0)
+            .flat_map(|length| (0..lengths.len()).filter(move |symbol| lengths[*symbol] == length))
+            .collect();
+        let taken = (1..=MAX_LENGTH).map(|length| counts[length] << (MAX_LENGTH - length));
+        if symbols.len() != 1 && taken.sum::<usize>() != 1 << MAX_LENGTH {
+            return Err(damaged());
+        }
+        Ok(Code { counts, symbols })
+    }
+
+    /// What the decoder takes for it.
+    fn bytes(&self) -> u64 {
+        if self.symbols.len() == 1 {
+            return 0;
+        }
+        let longest = self.counts.iter().rposition(|count| *count > 0);
+        let long: usize = self.counts[TABLE_BITS + 1..].iter().sum();
+        (TABLE_ENTRY << longest.unwrap_or(0).min(TABLE_BITS)) + LONG_CODE * (long as u64 + 2)
+    }
+}
+
+struct Walk<'a> {
+    bits: Bits<'a>,
+    deadline: &'a Deadline,
+}
+
+impl Walk<'_> {
+    /// Width and height.
+    fn header(&mut self) -> Result<(u32, u32), Error> {
+        const SIGNATURE_BITS: u32 = 8;
+        const HINT_AND_VERSION_BITS: u32 = 4;
+        self.bits.take(SIGNATURE_BITS)?;
+        let size = (self.bits.take(14)? + 1, self.bits.take(14)? + 1);
+        self.bits.take(HINT_AND_VERSION_BITS)?;
+        Ok(size)
+    }
+
+    /// Walks over what happens to the pixels at the end. Gives the width before that.
+    fn transforms(&mut self, mut width: u32, height: u32) -> Result<u32, Error> {
+        const SUBTRACT_GREEN: u32 = 2;
+        const PALETTE: u32 = 3;
+        let mut seen = [false; 4];
+        while self.bits.flag()? {
+            let kind = self.bits.take(2)?;
+            if std::mem::replace(&mut seen[kind as usize], true) {
+                return Err(damaged());
+            }
+            match kind {
+                SUBTRACT_GREEN => {}
+                PALETTE => {
+                    let colours = self.bits.take(8)? + 1;
+                    self.small_picture(colours, 1)?;
+                    width = width.div_ceil(match colours {
+                        0..=2 => 8,
+                        3..=4 => 4,
+                        5..=16 => 2,
+                        _ => 1,
+                    });
+                }
+                _ => {
+                    self.blocks(width, height)?;
+                }
+            }
+        }
+        Ok(width)
+    }
+
+    /// How many groups of codes there are.
+    fn groups(&mut self, width: u32, height: u32) -> Result<usize, Error> {
+        if !self.bits.flag()? {
+            return Ok(1);
+        }
+        Ok(self.blocks(width, height)? + 1)
+    }
+
+    /// Walks over a picture that has a pixel for each block of the large one.
+    fn blocks(&mut self, width: u32, height: u32) -> Result<usize, Error> {
+        let side = 4 << self.bits.take(3)?;
+        self.small_picture(width.div_ceil(side), height.div_ceil(side))
+    }
+
+    /// Walks over a picture that is only for use in decoding. Gives the largest value of red and green
+    /// in it as one number; copies of pixels cannot have a larger one.
+    fn small_picture(&mut self, width: u32, height: u32) -> Result<usize, Error> {
+        self.deadline.check()?;
+        let cache = self.cache()?;
+        let [green, red, blue, alpha, distance] = self.group(cache)?;
+        let mut left = u64::from(width) * u64::from(height);
+        let mut largest = 0;
+        while left > 0 {
+            let symbol = self.bits.symbol(&green)?;
+            let pixels = match symbol {
+                0..256 => {
+                    let red = self.bits.symbol(&red)?;
+                    self.bits.symbol(&blue)?;
+                    self.bits.symbol(&alpha)?;
+                    largest = largest.max(red << 8 | symbol);
+                    1
+                }
+                256..280 => {
+                    let pixels = self.bits.number(symbol - 256)?;
+                    let distance = self.bits.symbol(&distance)?;
+                    self.bits.number(distance)?;
+                    pixels as u64
+                }
+                _ => 1,
+            };
+            left = left.checked_sub(pixels).ok_or_else(damaged)?;
+        }
+        Ok(largest)
+    }
+
+    /// How many colours the cache has.
+    fn cache(&mut self) -> Result<usize, Error> {
+        if !self.bits.flag()? {
+            return Ok(0);
+        }
+        match self.bits.take(4)? {
+            bits @ 1..=11 => Ok(1 << bits),
+            _ => Err(damaged()),
+        }
+    }
+
+    fn group(&mut self, cache: usize) -> Result<[Code; 5], Error> {
+        let [green, red, blue, alpha, distance] = SYMBOLS;
+        Ok([
+            self.code(green + cache)?,
+            self.code(red)?,
+            self.code(blue)?,
+            self.code(alpha)?,
+            self.code(distance)?,
+        ])
+    }
+
+    fn code(&mut self, symbols: usize) -> Result<Code, Error> {
+        if self.bits.flag()? {
+            return self.simple_code(symbols);
+        }
+        let mut lengths = [0; LENGTH_SYMBOLS.len()];
+        let written = 4 + self.bits.take(4)? as usize;
+        for symbol in LENGTH_SYMBOLS.iter().take(written) {
+            lengths[*symbol] = self.bits.take(3)? as usize;
+        }
+        let code = Code::from_lengths(&lengths)?;
+        Code::from_lengths(&self.lengths(&code, symbols)?)
+    }
+
+    /// A code of one or two symbols.
+    fn simple_code(&mut self, symbols: usize) -> Result<Code, Error> {
+        let two = self.bits.flag()?;
+        let bits = if self.bits.flag()? { 8 } else { 1 };
+        let mut code = Code {
+            counts: [0; MAX_LENGTH + 1],
+            symbols: vec![self.bits.take(bits)? as usize],
+        };
+        if two {
+            code.counts[1] = 2;
+            code.symbols.push(self.bits.take(8)? as usize);
+        }
+        if code.symbols.iter().any(|symbol| *symbol >= symbols) {
+            return Err(damaged());
+        }
+        Ok(code)
+    }
+
+    /// The lengths of the codes of so many symbols.
+    fn lengths(&mut self, code: &Code, symbols: usize) -> Result<Vec<usize>, Error> {
+        let mut written = symbols;
+        if self.bits.flag()? {
+            let bits = 2 + 2 * self.bits.take(3)?;
+            written = 2 + self.bits.take(bits)? as usize;
+        }
+        if written > symbols {
+            return Err(damaged());
+        }
+        let mut lengths = Vec::with_capacity(symbols);
+        let mut last = 8;
+        while lengths.len() < symbols && written > 0 {
+            written -= 1;
+            let (length, times) = match self.bits.symbol(code)? {
+                16 => (last, 3 + self.bits.take(2)?),
+                17 => (0, 3 + self.bits.take(3)?),
+                18 => (0, 11 + self.bits.take(7)?),
+                length => (length, 1),
+            };
+            if length > 0 {
+                last = length;
+            }
+            lengths.extend(std::iter::repeat_n(length, times as usize));
+        }
+        if lengths.len() > symbols {
+            return Err(damaged());
+        }
+        lengths.resize(symbols, 0);
+        Ok(lengths)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Values and how many bits they have.
+    type Fields = Vec<(u32, u32)>;
+
+    fn packed(fields: &[(u32, u32)]) -> Vec<u8> {
+        let bits: Vec<u8> = fields
+            .iter()
+            .flat_map(|(value, count)| (0..*count).map(move |bit| (value >> bit & 1) as u8))
+            .collect();
+        let byte = |bits: &[u8]| bits.iter().rev().fold(0, |byte, bit| byte << 1 | bit);
+        bits.chunks(8).map(byte).collect()
+    }
+
+    fn check(data: &[u8]) -> Result<(), Error> {
+        check_codes(data, None, &Deadline::after(Duration::from_secs(3600)))
+    }
+
+    /// What precedes the transforms of 256 x 256 pixels.
+    const HEADER: [(u32, u32); 4] = [(0x2f, 8), (255, 14), (255, 14), (0, 4)];
+    const NO_TRANSFORMS: (u32, u32) = (0, 1);
+    const NO_CACHE: (u32, u32) = (0, 1);
+
+    fn only(symbol: u32) -> Fields {
+        vec![(0b101, 3), (symbol, 8)]
+    }
+
+    /// A code with lengths 1 to 9, 10 and 10, in as few bits as such a large table can be said in.
+    fn large_table() -> Fields {
+        // The lengths 1 to 6 are written in three bits, 7 to 10 in four.
+        let lengths = [0, 0, 0, 3, 3, 3, 3, 3, 0, 3, 4, 4, 4, 4].map(|length| (length, 3));
+        let written = [(1, 1), (1, 3), (11 - 2, 4)];
+        let three = (0_u32..6).map(|code| (code.reverse_bits() >> 29, 3));
+        let four = [12_u32, 13, 14, 15, 15].map(|code| (code.reverse_bits() >> 28, 4));
+        [(0, 1), (14 - 4, 4)]
+            .into_iter()
+            .chain(lengths)
+            .chain(written)
+            .chain(three)
+            .chain(four)
+            .collect()
+    }
+
+    fn group_of_one_symbol_each(symbols: [u32; 5]) -> Fields {
+        symbols.into_iter().flat_map(only).collect()
+    }
+
+    /// What follows the transforms: so many groups of the largest tables.
+    fn groups(count: u32) -> Fields {
+        const BLOCKS_OF_4: [(u32, u32); 2] = [(1, 1), (0, 3)];
+        let last = count - 1;
+        let image = group_of_one_symbol_each([last & 0xff, last >> 8, 0, 0, 0]);
+        let table = large_table();
+        let tables = (0..5 * count).flat_map(|_| table.clone());
+        [NO_CACHE]
+            .into_iter()
+            .chain(BLOCKS_OF_4)
+            .chain([NO_CACHE])
+            .chain(image)
+            .chain(tables)
+            .collect()
+    }
+
+    /// A picture for use in decoding of 64 x 64 pixels, nearly all of which are copies.
+    fn copies() -> Fields {
+        // The symbols 0, and 262 for nine to twelve pixels, have a bit each.
+        let green = [
+            &[
+                (0, 1),
+                (0, 4),
+                (0, 3),
+                (1, 3),
+                (0, 3),
+                (1, 3),
+                (1, 1),
+                (0, 3),
+            ][..],
+            &[
+                (4 - 2, 2),
+                (0, 1),
+                (1, 1),
+                (127, 7),
+                (1, 1),
+                (112, 7),
+                (0, 1),
+            ],
+        ]
+        .concat();
+        let others = (0..4).flat_map(|_| only(0));
+        let twelve = (0..341).flat_map(|_| [(1, 1), (3, 2)]);
+        [NO_CACHE]
+            .into_iter()
+            .chain(green)
+            .chain(others)
+            .chain([(0, 1)])
+            .chain(twelve)
+            .chain([(0, 1); 3])
+            .collect()
+    }
+
+    /// All four transforms, on 256 x 256 pixels, of which 128 across are left by a palette of 16.
+    fn transforms() -> Fields {
+        let cached = [&[(1, 1), (11, 4)][..], &group_of_one_symbol_each([7; 5])].concat();
+        let palette = [&[(1, 1), (3, 2), (15, 8)][..], &cached].concat();
+        let predictor = [&[(1, 1), (0, 2), (0, 3)][..], &copies()].concat();
+        let colours = [&[(1, 1), (1, 2), (7, 3)][..], &cached].concat();
+        let green = vec![(1, 1), (2, 2)];
+        [predictor, green, colours, palette, vec![NO_TRANSFORMS]].concat()
+    }
+
+    #[test]
+    fn as_many_codes_as_the_usual_encoder_writes_are_taken_and_no_more() {
+        for before in [vec![NO_TRANSFORMS], transforms()] {
+            let check = |count| check(&packed(&[&HEADER[..], &before, &groups(count)].concat()));
+            assert!(check(1).is_ok());
+            assert!(check(2600).is_ok(), "{:?}", check(2600));
+            let error = check(2700).unwrap_err();
+            assert!(error.detail().contains("so many Huffman codes"), "{error}");
+        }
+    }
+
+    #[test]
+    fn alpha_has_no_header() {
+        let far = Deadline::after(Duration::from_secs(3600));
+        for (count, fits) in [(1, true), (2700, false)] {
+            let data = packed(&[&transforms()[..], &groups(count)].concat());
+            assert_eq!(check_codes(&data, Some((256, 256)), &far).is_ok(), fits);
+        }
+    }
+
+    #[test]
+    fn what_the_encoder_here_writes_is_taken() {
+        for (width, height) in [(1, 1), (3, 500), (64, 48)] {
+            let image = image::RgbImage::from_fn(width, height, |x, y| {
+                image::Rgb([(x * y) as u8, y as u8, x as u8])
+            });
+            let mut bytes = std::io::Cursor::new(Vec::new());
+            image
+                .write_to(&mut bytes, image::ImageFormat::WebP)
+                .unwrap();
+            // Behind the heads of file and chunk.
+            check(&bytes.get_ref()[20..]).unwrap();
+        }
+    }
+
+    #[test]
+    fn damage_is_refused() {
+        let whole = packed(&[&HEADER[..], &transforms(), &groups(3)].concat());
+        assert!(check(&whole).is_ok());
+        for end in 0..whole.len() - 1 {
+            let error = check(&whole[..end]).unwrap_err();
+            assert!(error.detail().contains("damaged"), "{end}: {error}");
+        }
+        let twice = [
+            &HEADER[..],
+            &[(1, 1), (2, 2), (1, 1), (2, 2)],
+            &[(0, 32); 9],
+        ]
+        .concat();
+        assert!(check(&packed(&twice)).is_err());
+        for value in [0x00, 0x55, 0xaa, 0xff] {
+            let _ = check(&vec![value; 4096]);
+        }
+    }
+
+    #[test]
+    fn time_is_looked_at() {
+        let data = packed(&[&HEADER[..], &[NO_TRANSFORMS], &groups(1)].concat());
+        let error = check_codes(&data, None, &Deadline::after(Duration::ZERO)).unwrap_err();
+        assert_eq!(error.code(), crate::ErrorCode::Internal, "{error}");
+    }
+}

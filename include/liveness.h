@@ -15,8 +15,8 @@
  *   Ignoring one is a compiler warning. Whatever fails leaves its out parameters zeroed, and zero
  *   never reads as live. Two exceptions: JSON is set on errors too, and a result whose struct_size
  *   is refused is left as it was, since its size is unknown; LIVENESS_RESULT_INIT made it "not live".
- *   A null pointer where none is allowed is 4. No panic gets out: it is 5, or the value that a
- *   function's text names (a zero or an empty string otherwise).
+ *   A null pointer where none is allowed is 4. No panic gets out: it is 5 (2 from the decoder of a
+ *   damaged image), or the value that a function's text names (a zero or an empty string otherwise).
  * - Threads: every function may be called from every thread. A const handle means concurrent use
  *   is fine: one handle serves many threads at once, and each call computes on one thread.
  *   Handles with different options coexist. liveness_free alone must be the last use of a handle;
@@ -666,7 +666,8 @@ int32_t liveness_info_json(const struct liveness_engine *engine,
 
 /**
  * Ends a string that the library handed over to the caller. Null is allowed and does nothing.
- * Never for a `const char *` of the library, and never with free().
+ * Never for a `const char *` of the library, and never with free(). The string must have the length
+ * that it came with: whoever cuts it works on a copy.
  */
 void liveness_string_free(char *string);
 

@@ -60,14 +60,28 @@ fn score(verdict: &Verdict) -> f64 {
     }
 }
 
+/// Probabilities of the details.
+fn precise(value: f64) -> f64 {
+    round(value, PROBABILITY + 2)
+}
+
+/// The probability of being live, below the threshold as it is printed where it is below the real one.
+fn live_probability(details: &Details) -> f64 {
+    let [live, threshold] = [details.live_probability, details.threshold].map(precise);
+    if details.live_probability < details.threshold && live >= threshold {
+        let unit = 10_f64.powi(-(PROBABILITY + 2));
+        return precise((threshold - unit).max(0.0));
+    }
+    live
+}
+
 fn verdict_details(details: &Details) -> Value {
-    let probability = |value: f64| round(value, PROBABILITY + 2);
     json!({
-        "live_probability": probability(details.live_probability),
-        "threshold": probability(details.threshold),
+        "live_probability": live_probability(details),
+        "threshold": precise(details.threshold),
         "attack_type": {
-            "print": probability(details.attack_type.print),
-            "replay": probability(details.attack_type.replay),
+            "print": precise(details.attack_type.print),
+            "replay": precise(details.attack_type.replay),
         },
         "mask_probability": number(details.mask_probability, PROBABILITY),
         "faces": details.faces,
@@ -290,9 +304,17 @@ mod tests {
 
     #[test]
     fn rounding_never_contradicts_the_answer() {
-        for threshold in [0.5, 0.3, 0.70003, 0.99999, 0.00001, 0.123_45] {
-            for step in -400..=400 {
-                let probability = (threshold + f64::from(step) * 1e-6).clamp(0.0, 1.0);
+        for threshold in [
+            0.5,
+            0.3,
+            f64::from(0.7_f32),
+            0.70003,
+            0.99999,
+            0.00001,
+            0.123_45,
+        ] {
+            for step in -2000..=2000 {
+                let probability = (threshold + f64::from(step) * 2e-7).clamp(0.0, 1.0);
                 let verdict = verdict(probability, threshold);
                 let score = score(&verdict);
                 let read_back = if verdict.liveness { score } else { 1.0 - score };
@@ -301,6 +323,15 @@ mod tests {
                     verdict.liveness,
                     "{probability} {threshold} {score}"
                 );
+                let details = verdict_details(&verdict.details);
+                let [live, printed] =
+                    ["live_probability", "threshold"].map(|name| details[name].as_f64().unwrap());
+                assert_eq!(
+                    live >= printed,
+                    verdict.liveness,
+                    "{probability} {threshold}"
+                );
+                assert!((live - probability).abs() <= 1.6e-6, "{probability} {live}");
                 assert!(
                     (score - verdict.score).abs() <= 1.000_001e-4 && (0.0..=1.0).contains(&score)
                 );

@@ -133,12 +133,18 @@ fn panic_error(payload: &(dyn Any + Send)) -> Error {
     ))
 }
 
-/// Panics where the environment variable LIVENESS_PANIC_TEST names this function. It exists in
-/// the library's own tests and with the feature `panic-test` only.
+/// Where a call has cleared its out parameters: the tests let it panic here as well.
+pub(super) fn cleared(_function: &str) {
+    #[cfg(any(test, feature = "panic-test"))]
+    force_panic(&format!("{_function}, cleared"));
+}
+
+/// Panics where the environment variable LIVENESS_PANIC_TEST names this place: a function's name is
+/// its start. It exists in the library's own tests and with the feature `panic-test` only.
 #[cfg(any(test, feature = "panic-test"))]
-fn force_panic(function: &str) {
-    if std::env::var("LIVENESS_PANIC_TEST").is_ok_and(|name| name == function) {
-        panic!("forced in {function}");
+fn force_panic(place: &str) {
+    if std::env::var("LIVENESS_PANIC_TEST").is_ok_and(|name| name == place) {
+        panic!("forced in {place}");
     }
 }
 

@@ -19,7 +19,7 @@ use crate::pixels::Image;
 use crate::response;
 use crate::verdict::Verdict;
 
-use boundary::{last_error, status, value};
+use boundary::{cleared, last_error, status, value};
 use registry::{Ended, Registry};
 use types::{
     LIVENESS_ERROR_INTERNAL, LIVENESS_JSON_DETAILS, LivenessConfig, LivenessPixels, LivenessResult,
@@ -66,6 +66,7 @@ pub unsafe extern "C" fn liveness_init(
         }
         // SAFETY: not null, so writable by the promise of the header; a host may have packed it.
         unsafe { engine.write_unaligned(std::ptr::null_mut()) };
+        cleared("liveness_init");
         // SAFETY: the header's promise for config.
         let config = unsafe { input::config(config) }?;
         let handle = Engine::new(config)?;
@@ -291,6 +292,7 @@ pub unsafe extern "C" fn liveness_info_json(
         }
         // SAFETY: not null, so writable by the promise of the header; a host may have packed it.
         unsafe { json.write_unaligned(std::ptr::null_mut()) };
+        cleared("liveness_info_json");
         let text = owned(info_json(open_engine(engine)?.as_ref()))?;
         // SAFETY: as above.
         unsafe { json.write_unaligned(text) };
@@ -299,7 +301,8 @@ pub unsafe extern "C" fn liveness_info_json(
 }
 
 /// Ends a string that the library handed over to the caller. Null is allowed and does nothing.
-/// Never for a `const char *` of the library, and never with free().
+/// Never for a `const char *` of the library, and never with free(). The string must have the length
+/// that it came with: whoever cuts it works on a copy.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn liveness_string_free(string: *mut c_char) {
     value("liveness_string_free", (), || {
@@ -394,6 +397,7 @@ unsafe fn check<'a>(
         // First, so that whatever fails afterwards leaves zeros behind.
         // SAFETY: the header's promise for result.
         let slot = unsafe { ResultSlot::zeroed(result) }?;
+        cleared(function);
         let verdict = verdict(function, engine, image)?;
         slot.fill(&verdict);
         Ok(())

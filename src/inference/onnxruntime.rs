@@ -154,7 +154,8 @@ impl Runtime for OnnxRuntime {
             environment: self.0.environment.clone(),
             model: model.bytes.clone(),
             weights: PrepackedWeights::new(),
-            idle: Pool::new(),
+            // More calls than cores slow each other down, but a session costs too much to make one for each of their calls.
+            idle: Pool::of_cores(4),
         };
         session.idle.with(|| session.create(), |_| Ok(()))?;
         Ok(Box::new(session))

@@ -10,17 +10,18 @@ pub(super) struct Pool<T> {
 }
 
 impl<T> Pool<T> {
-    /// Keeps all items.
-    pub fn new() -> Self {
-        Self::bounded(usize::MAX)
-    }
-
     /// Keeps at most `limit` items, and drops more than that where they are given back.
     pub fn bounded(limit: usize) -> Self {
         Pool {
             idle: Mutex::new(Vec::new()),
             limit,
         }
+    }
+
+    /// Keeps at most `times` as many items as there are cores for calls to run on.
+    pub fn of_cores(times: usize) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self::bounded(times.saturating_mul(cores))
     }
 
     /// Lends an item to `work`. An item is dropped when `work` panics: its state is unknown then.
@@ -39,14 +40,16 @@ impl<T> Pool<T> {
         result
     }
 
-    /// Does `work` to each idle item that needs it, one at a time, so that calls find the others.
+    /// Does `work` to each idle item that needs it, one at a time, so that calls find the others, and those first that
+    /// have been idle longest. What is given back meanwhile is left to whoever used it.
     pub fn for_idle(&self, needs: impl Fn(&T) -> bool, work: impl Fn(&mut T)) {
         let next = || {
             let mut idle = self.lock();
-            let at = idle.iter().rposition(&needs)?;
+            let at = idle.iter().position(&needs)?;
             Some(idle.remove(at))
         };
-        while let Some(mut item) = next() {
+        let count = self.lock().iter().filter(|item| needs(item)).count();
+        for mut item in std::iter::from_fn(next).take(count) {
             work(&mut item);
             self.give_back(item);
         }
@@ -73,7 +76,7 @@ mod tests {
 
     #[test]
     fn calls_run_at_the_same_time_and_items_are_used_again() {
-        let pool = Pool::new();
+        let pool = Pool::bounded(8);
         let made = AtomicUsize::new(0);
         let make = || Ok::<_, ()>(made.fetch_add(1, Ordering::Relaxed));
         // Every round needs all four calls inside at once, or nobody gets past the barrier.
@@ -98,7 +101,7 @@ mod tests {
 
     #[test]
     fn idle_items_are_worked_on_where_they_need_it() {
-        let pool: Pool<u8> = Pool::new();
+        let pool: Pool<u8> = Pool::bounded(8);
         let lend = |value: u8| pool.with(|| Ok::<_, ()>(value), |_| Ok(()));
         pool.with(
             || Ok::<_, ()>(3),
@@ -116,8 +119,38 @@ mod tests {
     }
 
     #[test]
+    fn what_is_given_back_meanwhile_is_left_to_others() {
+        let pool: Pool<u8> = Pool::bounded(8);
+        let lend = |value: u8| pool.with(|| Ok::<_, ()>(value), |_| Ok(()));
+        lend(1).unwrap();
+        let worked = AtomicUsize::new(0);
+        pool.for_idle(
+            |item| *item == 1,
+            |_| {
+                worked.fetch_add(1, Ordering::Relaxed);
+                lend(1).unwrap();
+            },
+        );
+        assert_eq!(worked.into_inner(), 1);
+    }
+
+    #[test]
+    fn no_more_are_kept_than_the_limit() {
+        let pool = Pool::bounded(2);
+        let lend = |work: &dyn Fn()| {
+            let work = |(): &mut ()| -> Result<(), ()> {
+                work();
+                Ok(())
+            };
+            pool.with(|| Ok(()), work).unwrap();
+        };
+        lend(&|| lend(&|| lend(&|| ())));
+        assert_eq!(pool.lock().len(), 2);
+    }
+
+    #[test]
     fn an_item_is_not_lent_after_a_panic() {
-        let pool: Pool<u8> = Pool::new();
+        let pool: Pool<u8> = Pool::bounded(8);
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             pool.with(
                 || Ok::<_, ()>(1),

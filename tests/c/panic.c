@@ -36,16 +36,22 @@ static void expect_panic_json(int32_t status, char **json, const char *function)
 
 static void init_and_free(void)
 {
-  liveness_engine *engine = NULL;
-  panic_in("liveness_init");
-  expect_panic(liveness_init(NULL, &engine), "liveness_init");
-  CHECK(engine == NULL);
-  engine = default_engine();
+  liveness_engine *engine = default_engine(), *another = engine;
+  panic_in("liveness_init, cleared");
+  expect_panic(liveness_init(NULL, &another), "liveness_init");
+  CHECK(another == NULL);
   panic_in("liveness_free");
   liveness_free(engine);
   no_panic();
   CHECK(strstr(liveness_last_error(), "liveness_free") != NULL);
   liveness_free(engine);
+}
+
+static void expect_panic_verdict(int32_t status, liveness_result *result, const char *function)
+{
+  expect_panic(status, function);
+  CHECK(is_zeroed(result));
+  *result = dirty_result();
 }
 
 static void checks(void)
@@ -54,22 +60,23 @@ static void checks(void)
   static uint8_t grey[64 * 64];
   const uint8_t *data = (const uint8_t *)"x";
   liveness_pixels pixels = LIVENESS_PIXELS_INIT;
-  liveness_result result = LIVENESS_RESULT_INIT;
+  liveness_result result = dirty_result();
   char *json = NULL;
   pixels.format = LIVENESS_PIXELS_GRAY;
   pixels.data = grey;
   pixels.len = sizeof grey;
   pixels.width = pixels.height = 64;
 
-  panic_in("liveness_check");
-  expect_panic(liveness_check(engine, data, 1, &result), "liveness_check");
-  panic_in("liveness_check_base64");
-  expect_panic(liveness_check_base64(engine, "x", 1, &result), "liveness_check_base64");
-  panic_in("liveness_check_file");
-  expect_panic(liveness_check_file(engine, "x", &result), "liveness_check_file");
-  panic_in("liveness_check_pixels");
-  expect_panic(liveness_check_pixels(engine, &pixels, &result), "liveness_check_pixels");
-  CHECK(is_zeroed(&result));
+  panic_in("liveness_check, cleared");
+  expect_panic_verdict(liveness_check(engine, data, 1, &result), &result, "liveness_check");
+  panic_in("liveness_check_base64, cleared");
+  expect_panic_verdict(liveness_check_base64(engine, "x", 1, &result), &result,
+                       "liveness_check_base64");
+  panic_in("liveness_check_file, cleared");
+  expect_panic_verdict(liveness_check_file(engine, "x", &result), &result, "liveness_check_file");
+  panic_in("liveness_check_pixels, cleared");
+  expect_panic_verdict(liveness_check_pixels(engine, &pixels, &result), &result,
+                       "liveness_check_pixels");
 
   panic_in("liveness_check_json");
   expect_panic_json(liveness_check_json(engine, data, 1, 0, &json), &json, "liveness_check_json");
@@ -82,8 +89,8 @@ static void checks(void)
   panic_in("liveness_check_pixels_json");
   expect_panic_json(liveness_check_pixels_json(engine, &pixels, 0, &json), &json,
                     "liveness_check_pixels_json");
-  panic_in("liveness_info_json");
-  json = NULL;
+  panic_in("liveness_info_json, cleared");
+  json = (char *)engine;
   expect_panic(liveness_info_json(engine, &json), "liveness_info_json");
   CHECK(json == NULL);
   panic_in("liveness_set_log_callback");

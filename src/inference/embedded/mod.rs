@@ -75,9 +75,7 @@ impl Shared {
                 set: InstructionSet::best(),
                 plans: Mutex::new(Vec::new()),
                 // Memory of more calls than cores is not worth keeping.
-                scratch: Pool::bounded(
-                    std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-                ),
+                scratch: Pool::of_cores(1),
             });
             *place = Arc::downgrade(&shared);
             shared

@@ -13,11 +13,12 @@ need_packages() {
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
-# The server in release mode, and the pictures that the conformance suite makes from the portrait.
+# The server in release mode, of the sources as they are now.
 need_server() {
-  [[ -x target/release/liveness-server ]] || cargo build --locked --release --package liveness-server
+  cargo build --quiet --locked --release --package liveness-server
 }
 
+# The pictures that the conformance suite makes from the portrait.
 need_pictures() {
   [[ -f target/conformance/inputs/mask.png ]] || cargo test --locked --test conformance
 }

@@ -74,7 +74,8 @@ def build(root: Path) -> Path:
     if not (repository / "include" / "liveness.h").is_file():
         raise SystemExit(
             f"{root} is not inside the liveness repository, so there are no Rust sources to build "
-            f"the library from: build the wheel there, or name a library with {VARIABLE}"
+            "the library from: build the wheel there, with pip 21.3 or newer (older ones copy this "
+            f"folder elsewhere: pip install --upgrade pip), or name a library with {VARIABLE}"
         )
     if shutil.which("cargo") is None:
         raise SystemExit(
@@ -95,7 +96,10 @@ def build(root: Path) -> Path:
     built = [Path(file) for message in messages for file in message.get("filenames", ())]
     libraries = [file for file in built if file.name == LIBRARY_NAME]
     if not libraries:
-        raise SystemExit(f"`{' '.join(command)}` built no {LIBRARY_NAME}")
+        raise SystemExit(
+            f"`{' '.join(command)}` built no {LIBRARY_NAME}: a Rust toolchain for musl makes shared "
+            "libraries with RUSTFLAGS='-C target-feature=-crt-static' only"
+        )
     return libraries[-1]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import ctypes
 import gc
 import importlib.util
 import multiprocessing
@@ -23,7 +24,7 @@ from PIL import Image
 
 import liveness
 from conftest import PORTRAIT, Array, png
-from liveness import Liveness, Result
+from liveness import Liveness, Result, _abi
 
 
 def run_python(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -386,6 +387,24 @@ class TestProcesses:
 def resident() -> int:
     """Bytes of this process in memory."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_every_string_of_the_library_is_given_back(
+    engine: Liveness, portrait: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given_back: list[int | None] = []
+    free = _abi.lib.liveness_string_free
+
+    def counted(string: ctypes.c_void_p) -> None:
+        given_back.append(string.value)
+        free(string)
+
+    monkeypatch.setattr(_abi.lib, "liveness_string_free", counted)
+    engine.check_json(portrait)
+    engine.check_json(b"no image", details=True)
+    assert engine.info.models
+    assert len(given_back) == 3
+    assert None not in given_back
 
 
 def test_memory_stays_the_same(engine: Liveness, rgb: Array, two_people: Array) -> None:

@@ -27,7 +27,7 @@ pub struct Options {
         long,
         env = "LIVENESS_ADDRESS",
         default_value = "127.0.0.1:8080",
-        value_name = "HOST:PORT"
+        value_name = "IP:PORT"
     )]
     pub address: SocketAddr,
 

@@ -394,10 +394,13 @@ impl<'de> Deserialize<'de> for Text {
 }
 
 fn json(body: &[u8]) -> Result<Upload, Refusal> {
-    // The parser's own words may quote the body.
-    let object: Object = serde_json::from_slice(body).map_err(|_| {
-        Refusal::malformed("the body is no JSON object with image_bytes, a string, and optionally details, a boolean")
-    })?;
+    // The parser's own words may quote the body, and it would take an array of the fields in order.
+    let object: Object = Some(body)
+        .filter(|body| body.trim_ascii_start().starts_with(b"{"))
+        .and_then(|body| serde_json::from_slice(body).ok())
+        .ok_or_else(|| {
+            Refusal::malformed("the body is no JSON object with image_bytes, a string, and optionally details, a boolean")
+        })?;
     if object.image.is_some() {
         return Err(image_is_a_file());
     }
@@ -565,6 +568,8 @@ mod tests {
             &b""[..],
             b"{}",
             b"[]",
+            br#"[null, "aaaa"]"#,
+            br#" [null, "aaaa", true]"#,
             b"null",
             b"\"abcd\"",
             br#"{"image_bytes":null}"#,

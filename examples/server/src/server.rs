@@ -150,7 +150,7 @@ impl Control {
 
     /// Reads API keys and certificate again. What cannot be read stays as it is.
     pub async fn reload(&self) {
-        self.reload_keys();
+        self.reload_keys(None);
         if let (Some(tls), Some(cert), Some(key)) =
             (&self.tls, &self.options.tls_cert, &self.options.tls_key)
         {
@@ -181,21 +181,30 @@ impl Control {
     }
 
     async fn watch_keys(self) {
+        let mut trouble = None;
         while self.app.keys.may_change() {
             sleep(KEYS_INTERVAL).await;
-            self.reload_keys();
+            trouble = self.reload_keys(trouble);
         }
     }
 
-    fn reload_keys(&self) {
+    /// What is wrong with the keys now; told where it was not `known`.
+    fn reload_keys(&self, known: Option<String>) -> Option<String> {
         match self.app.keys.reload() {
             Ok(true) => info!(
                 count = self.app.keys.count(),
                 "other API keys are valid now"
             ),
             Ok(false) => {}
-            Err(cause) => error!(%cause, "the API keys stay as they were"),
+            Err(cause) => {
+                let cause = cause.to_string();
+                if known.as_ref() != Some(&cause) {
+                    error!(cause, "the API keys stay as they were");
+                }
+                return Some(cause);
+            }
         }
+        None
     }
 }
 

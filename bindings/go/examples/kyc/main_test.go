@@ -127,9 +127,37 @@ func TestNoCoreInTime(t *testing.T) {
 
 func TestRunStopsInOrder(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	time.AfterFunc(200*time.Millisecond, cancel)
 	t.Cleanup(func() { _ = liveness.SetLogger(nil) })
-	if err := run(ctx, "127.0.0.1:0", slog.New(slog.DiscardHandler)); err != nil {
+	lines, log := io.Pipe()
+	stopped := make(chan error, 1)
+	go func() { stopped <- run(ctx, "127.0.0.1:0", slog.New(slog.NewJSONHandler(log, nil))) }()
+	var ready struct{ Address string }
+	decoder := json.NewDecoder(lines)
+	for ready.Address == "" {
+		if err := decoder.Decode(&ready); err != nil {
+			t.Fatal(err)
+		}
+	}
+	go func() { _, _ = io.Copy(io.Discard, io.MultiReader(decoder.Buffered(), lines)) }()
+
+	// A request that is under way when the end comes is answered.
+	body, sent := io.Pipe()
+	go func() {
+		_, _ = sent.Write([]byte("--b\r\n"))
+		cancel()
+		time.Sleep(200 * time.Millisecond)
+		_, _ = sent.Write([]byte("--b--\r\n"))
+		_ = sent.Close()
+	}()
+	response, err := http.Post("http://"+ready.Address+"/selfies", "multipart/form-data; boundary=b", body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = response.Body.Close()
+	if response.StatusCode != http.StatusBadRequest {
+		t.Error(response.Status)
+	}
+	if err := <-stopped; err != nil {
 		t.Error(err)
 	}
 	if err := run(t.Context(), "no address", slog.New(slog.DiscardHandler)); err == nil {

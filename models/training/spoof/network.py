@@ -9,7 +9,7 @@ from torch.utils.hooks import RemovableHandle
 
 # How far the live logit follows what the teachers would answer. More of it helps on sources that were
 # left out and costs on those that were not (MODEL_CARD.md has the figures for 0, 0.5, 1, 2 and 4).
-IMITATION_SHARE = 0.5
+IMITATION_SHARE = 1.0
 # Of the mean square of the features, added where the teachers' answers are fitted: features are correlated.
 RIDGE = 1e-3
 

@@ -274,25 +274,48 @@ def _blocks(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split(","))
 
 
-def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+def add_stream_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options that say which samples there are."""
     parser.add_argument("--data", required=True, help="folder with labels.csv")
-    parser.add_argument("--teachers", help="folder with the teachers; without it labels alone decide")
     parser.add_argument("--recapture", help="folder that training.spoof.render wrote")
-    parser.add_argument("--start", type=Path, help="models folder whose networks are trained further")
     parser.add_argument("--unlabelled", action="store_true", help="show faces that only teachers can say something about too")
     parser.add_argument("--mixtures", type=float, default=0.0, help="mixtures of two clips for each clip, taught by teachers")
+    parser.add_argument("--clips", type=int, default=48, help="clips per batch, each cut twice")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--seed", type=int, default=1)
+
+
+def sources_of(args: argparse.Namespace) -> list[Source]:
+    sources = real_sources(args.data) + (unlabelled_sources(args.data) if args.unlabelled else [])
+    return sources + ([simulated_source(args.recapture)] if args.recapture else [])
+
+
+def names_of(sources: list[Source]) -> tuple[str, ...]:
+    """The sources that persons come from, as ``origin`` counts them."""
+    return tuple(sorted({origin for source in sources for origin in source.origins}))
+
+
+def loader_of(args: argparse.Namespace, sources: list[Source], names: tuple[str, ...], seed: int) -> DataLoader:
+    """Batches of new clips without an end."""
+    return DataLoader(
+        _Clips(sources, seed), args.clips, collate_fn=lambda clips: collate(clips, names), num_workers=args.workers,
+        prefetch_factor=4 if args.workers else None, pin_memory=args.device == "cuda",
+    )  # fmt: skip
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_stream_arguments(parser)
+    parser.add_argument("--teachers", help="folder with the teachers; without it labels alone decide")
+    parser.add_argument("--start", type=Path, help="models folder whose networks are trained further")
     parser.add_argument("--out", type=Path, default=RUNS, help="folder for the checkpoints, one folder a pair")
     parser.add_argument("--steps", type=int, help="6000 unless --minutes is given; earlier starts count")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="end this start sooner, rate lowered in time")
-    parser.add_argument("--clips", type=int, default=48, help="clips per batch, each cut twice")
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--pool", type=int, default=4800, help="samples in the shuffle pool")
     parser.add_argument("--uses", type=int, default=2, help="how often each sample is learned from")
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--bfloat16", action="store_true", help="convolve in bfloat16: much faster where the processor can")
-    parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--blocks", type=_blocks, nargs="+", default=[(1, 1, 1)], help="a pair for each, as 1,2,2")
     parser.add_argument("--leave-out", nargs="*", default=[], help="a further pair for each of these sources")
     parser.add_argument("--sparing", type=int, default=1, help="further pairs learn from every so many-th batch")
@@ -325,24 +348,18 @@ def trainers_of(args: argparse.Namespace, names: tuple[str, ...]) -> dict[str, T
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = _arguments(argv)
-    sources = real_sources(args.data) + (unlabelled_sources(args.data) if args.unlabelled else [])
-    if args.recapture:
-        sources.append(simulated_source(args.recapture))
+    sources = sources_of(args)
     for source in sources:
         kind = "unlabelled" if source.live is None else "bona fide" if source.live else "attack"
         print(f"{source.name:16} {kind:10} {len(source.clips):6} clips", flush=True)
-    names = tuple(sorted({origin for source in sources for origin in source.origins}))
+    names = names_of(sources)
     trainers = trainers_of(args, names)
     first = next(iter(trainers.values()))
     judges = bool(dataset.load(args.data, split="val"))  # what ``pack`` writes has no such split
     validation = ValidationSet(args.data, read_manifest()["spoof"]["networks"]) if judges else None
     teachers = teachers_on(args.device, args.teachers) if args.teachers else None
     # Clips after an interruption are new ones, not those that were seen before it.
-    stream = _Clips(sources, args.seed + first.step)
-    loader = DataLoader(
-        stream, args.clips, collate_fn=lambda clips: collate(clips, names), num_workers=args.workers,
-        prefetch_factor=4 if args.workers else None, pin_memory=args.device == "cuda",
-    )  # fmt: skip
+    loader = loader_of(args, sources, names, args.seed + first.step)
     chance = torch.Generator().manual_seed(args.seed + first.step)
     taught = (taught_samples(with_mixtures(fresh, args.mixtures, chance), teachers, args.device) for fresh in loader)
     if args.start and not first.step:

@@ -4,10 +4,12 @@ import shutil
 
 import cv2
 import pytest
+import torch
 
 from training import compare
 from training.export import MODELS, read_manifest
-from training.spoof import fuse, pack, render, train
+from training.spoof import average, fuse, pack, render, train
+from training.spoof.train import load_average
 from training.tests.conftest import PORTRAIT, write_portraits
 
 
@@ -58,6 +60,21 @@ def test_from_images_to_files_that_the_library_reads(data, recapture, tmp_path, 
     assert files == {"liveness_tight.onnx", "liveness_context.onnx", "liveness_wide.onnx"}
     with pytest.raises(SystemExit, match="export the checkpoint again"):
         compare.main(["--data", str(data), "--models", str(MODELS), "--spoof", str(checkpoint), *others])
+
+
+def test_the_mean_of_checkpoints_is_one(data, recapture, tmp_path):
+    checkpoints = [trained(data, recapture, tmp_path / name, "--steps", "1", "--seed", name) for name in "12"]
+    stream = ["--data", str(data), "--recapture", str(recapture), "--clips", "4", "--workers", "0", "--batches", "2"]
+    out = tmp_path / "runs" / "mean.pt"
+    average.main([*stream, "--mixtures", "0.5", "--checkpoints", *map(str, checkpoints), "--out", str(out)])
+    mean, *nets = (torch.load(path, weights_only=True)["average"] for path in (out, *checkpoints))
+    for name, value in mean.items():
+        expected = (nets[0][name].float() + nets[1][name].float()) / 2
+        if "running" not in name and "num_batches" not in name:
+            assert torch.allclose(value.float(), expected, atol=1e-3), name
+    first = "tight.features.1.running_mean"
+    assert not torch.allclose(mean[first], nets[0][first].float(), atol=1e-3)
+    assert load_average(out)["tight"].features[1].num_batches_tracked == 2
 
 
 def test_a_run_goes_on_where_it_ended_and_minutes_end_it(data, recapture, tmp_path, capsys):

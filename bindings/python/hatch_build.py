@@ -97,8 +97,8 @@ def build(root: Path) -> Path:
     libraries = [file for file in built if file.name == LIBRARY_NAME]
     if not libraries:
         raise SystemExit(
-            f"`{' '.join(command)}` built no {LIBRARY_NAME}: a Rust toolchain for musl makes shared "
-            "libraries with RUSTFLAGS='-C target-feature=-crt-static' only"
+            f"`{' '.join(command)}` built no {LIBRARY_NAME}: a Rust toolchain for musl makes "
+            "shared libraries with RUSTFLAGS='-C target-feature=-crt-static' only"
         )
     return libraries[-1]
 

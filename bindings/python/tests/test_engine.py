@@ -402,7 +402,7 @@ def test_every_string_of_the_library_is_given_back(
     monkeypatch.setattr(_abi.lib, "liveness_string_free", counted)
     engine.check_json(portrait)
     engine.check_json(b"no image", details=True)
-    assert engine.info.models
+    assert engine.info().models
     assert len(given_back) == 3
     assert None not in given_back
 

@@ -140,8 +140,15 @@ func TestRunStopsInOrder(t *testing.T) {
 	}
 	go func() { _, _ = io.Copy(io.Discard, io.MultiReader(decoder.Buffered(), lines)) }()
 
-	// A request that is under way when the end comes is answered.
+	// A request that is under way when the end comes is answered. Its body is sent when the server
+	// reads it, not before.
 	body, sent := io.Pipe()
+	request, err := http.NewRequest(http.MethodPost, "http://"+ready.Address+"/selfies", body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "multipart/form-data; boundary=b")
+	request.Header.Set("Expect", "100-continue")
 	go func() {
 		_, _ = sent.Write([]byte("--b\r\n"))
 		cancel()
@@ -149,7 +156,8 @@ func TestRunStopsInOrder(t *testing.T) {
 		_, _ = sent.Write([]byte("--b--\r\n"))
 		_ = sent.Close()
 	}()
-	response, err := http.Post("http://"+ready.Address+"/selfies", "multipart/form-data; boundary=b", body)
+	client := http.Client{Transport: &http.Transport{ExpectContinueTimeout: time.Minute}}
+	response, err := client.Do(request)
 	if err != nil {
 		t.Fatal(err)
 	}

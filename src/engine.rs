@@ -119,9 +119,9 @@ impl Engine {
     ///
     /// # Errors
     /// In this order: 004 for an impossible pixel layout, 003 for a file that is too large, 002
-    /// for what cannot be read as an image or has an absurd size (of pixels before 004 for too few bytes), 051 unless there is exactly one face, 052 for a face
-    /// mask. Where anything goes wrong inside, or takes longer than the time limit, it is 005, never
-    /// a verdict.
+    /// for what cannot be read as an image or has an absurd size (of pixels before 004 for too few
+    /// bytes), 051 unless there is exactly one face, 052 for a face mask. Where anything goes wrong
+    /// inside, or takes longer than the time limit, it is 005, never a verdict.
     pub fn check(&self, image: Image<'_>) -> Result<Verdict, Error> {
         let _forget = Forget(self.runtime.as_ref());
         let mut clock = Clock::start();

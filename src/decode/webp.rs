@@ -196,25 +196,9 @@ mod tests {
     }
 
     fn frame(width: u8, height: u8, parts: &[u8]) -> Vec<u8> {
-        let head = [
-            0,
-            0,
-            0,
-            0,
-            0,
-            0,
-            width - 1,
-            0,
-            0,
-            height - 1,
-            0,
-            0,
-            0,
-            0,
-            0,
-            0,
-        ];
-        chunk(b"ANMF", &[&head, parts].concat())
+        let sides = [width - 1, 0, 0, height - 1, 0, 0];
+        let head = [&[0; 6][..], &sides, &[0; 4]].concat();
+        chunk(b"ANMF", &[&head[..], parts].concat())
     }
 
     fn file(chunks: &[Vec<u8>]) -> Vec<u8> {

@@ -11,7 +11,7 @@ pub(super) struct Pool<T> {
 
 impl<T> Pool<T> {
     /// Keeps at most `limit` items, and drops more than that where they are given back.
-    pub fn bounded(limit: usize) -> Self {
+    fn bounded(limit: usize) -> Self {
         Pool {
             idle: Mutex::new(Vec::new()),
             limit,

@@ -279,26 +279,16 @@ pub fn extra_samples() -> Vec<u8> {
 pub fn plain_lzw(pixels: usize) -> Vec<u8> {
     const CLEAR: u32 = 256;
     const END: u32 = 257;
-    let mut codes = Vec::new();
+    const BITS: u32 = 9;
+    let mut bits = Bits::default();
     for pixel in 0..pixels {
         if pixel % 200 == 0 {
-            codes.push(CLEAR);
+            bits.push(CLEAR, BITS);
         }
-        codes.push(0);
+        bits.push(0, BITS);
     }
-    codes.push(END);
-    let (mut bytes, mut bits, mut held) = (Vec::new(), 0_u32, 0);
-    for code in codes {
-        bits |= code << held;
-        held += 9;
-        while held >= 8 {
-            bytes.push(bits as u8);
-            bits >>= 8;
-            held -= 8;
-        }
-    }
-    bytes.push(bits as u8);
-    bytes
+    bits.push(END, BITS);
+    bits.bytes
 }
 
 /// A grey TIFF of 8 x 8 pixels whose lists of strips claim to have so many values of this type.

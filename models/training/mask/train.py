@@ -17,7 +17,7 @@ from .. import augment
 from ..dataset import load
 from ..detector.predict import Predictor
 from ..detector.scenes import MIRROR
-from ..export import MODELS, read_manifest
+from ..export import MODELS
 from ..geometry import MASK_SIZE, MASK_TEMPLATE, similarity
 from ..loop import Plan, train
 from . import paint

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from .mixtures import Batch, with_mixtures
-from .train import add_stream_arguments, as_input, loader_of, names_of, new_pair, sources_of
+from .train import add_stream_arguments, as_input, loader_of, new_pair, sources_of
 
 
 def mean_of(paths: Sequence[Path]) -> dict:
@@ -55,9 +55,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     checkpoint = mean_of(args.checkpoints)
     nets = new_pair(checkpoint["blocks"])
     nets.load_state_dict(checkpoint["average"])
-    sources = sources_of(args)
     chance = torch.Generator().manual_seed(args.seed)
-    loader = loader_of(args, sources, names_of(sources), args.seed)
+    loader = loader_of(args, sources_of(args), args.seed)
     measure(nets, (with_mixtures(batch, args.mixtures, chance) for batch in islice(loader, args.batches)))
     args.out.parent.mkdir(parents=True, exist_ok=True)
     torch.save(checkpoint | {"average": nets.state_dict()}, args.out)

@@ -23,7 +23,7 @@ from torch import nn
 from ..export import MODELS, export_spoof, read_manifest, write_manifest
 from .clips import BONA_FIDE_WEB
 from .evaluate import LABELLED, ValidationSet, live_logits, means_so_far, onnx_logits
-from .train import RUNS, load_average
+from .train import load_average
 
 # Weight of a whole cell of source and class. NUAA is solved at once and says little; web portraits
 # are bona fide by assumption only, but stand for cameras and people that no labelled source has.

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from multiprocessing import Pool
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from .. import dataset

@@ -296,8 +296,9 @@ def names_of(sources: list[Source]) -> tuple[str, ...]:
     return tuple(sorted({origin for source in sources for origin in source.origins}))
 
 
-def loader_of(args: argparse.Namespace, sources: list[Source], names: tuple[str, ...], seed: int) -> DataLoader:
+def loader_of(args: argparse.Namespace, sources: list[Source], seed: int) -> DataLoader:
     """Batches of new clips without an end."""
+    names = names_of(sources)
     return DataLoader(
         _Clips(sources, seed), args.clips, collate_fn=lambda clips: collate(clips, names), num_workers=args.workers,
         prefetch_factor=4 if args.workers else None, pin_memory=args.device == "cuda",
@@ -359,7 +360,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     validation = ValidationSet(args.data, read_manifest()["spoof"]["networks"]) if judges else None
     teachers = teachers_on(args.device, args.teachers) if args.teachers else None
     # Clips after an interruption are new ones, not those that were seen before it.
-    loader = loader_of(args, sources, names, args.seed + first.step)
+    loader = loader_of(args, sources, args.seed + first.step)
     chance = torch.Generator().manual_seed(args.seed + first.step)
     taught = (taught_samples(with_mixtures(fresh, args.mixtures, chance), teachers, args.device) for fresh in loader)
     if args.start and not first.step:

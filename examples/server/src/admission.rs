@@ -10,14 +10,24 @@ use crate::answer::Refusal;
 use crate::config::Options;
 use crate::metrics::{Counted, Metrics, Stage};
 
+/// Refused bodies that are read to their end at once. Nothing of them is kept, but each holds its
+/// connection for as long as an upload may take, and its sender needs no key.
+const MAX_DRAINS: usize = 64;
+
 /// Counts uploads and checks, and refuses more of them than the machine can take.
 pub struct Admission {
+    drains: Arc<Semaphore>,
     uploads: Arc<Semaphore>,
     /// One for each request that waits for a check or is being checked.
     places: Arc<Semaphore>,
     checks: Arc<Semaphore>,
     patience: Duration,
     metrics: Arc<Metrics>,
+}
+
+/// The right to send the rest of a refused body within the times of an upload.
+pub struct Draining {
+    _permit: OwnedSemaphorePermit,
 }
 
 /// The right to hold a body in memory while it arrives.
@@ -33,12 +43,19 @@ impl Admission {
         let semaphore =
             |permits: usize| Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS)));
         Admission {
+            drains: semaphore(MAX_DRAINS),
             uploads: semaphore(options.max_uploads.get()),
             places: semaphore(checks.saturating_add(options.queue)),
             checks: semaphore(checks),
             patience: options.queue_timeout,
             metrics,
         }
+    }
+
+    /// Without it a refused body is read for a moment only.
+    pub fn drain(&self) -> Option<Draining> {
+        let permit = self.drains.clone().try_acquire_owned().ok()?;
+        Some(Draining { _permit: permit })
     }
 
     pub fn upload(&self) -> Result<Uploading, Refusal> {

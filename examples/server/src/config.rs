@@ -5,7 +5,7 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use axum::http::HeaderValue;
+use axum::http::{HeaderValue, Uri};
 use clap::Parser;
 use tracing::level_filters::LevelFilter;
 
@@ -122,11 +122,13 @@ pub struct Options {
     #[arg(long, env = "LIVENESS_SHUTDOWN_TIMEOUT", default_value = "30", value_parser = seconds, value_name = "SECONDS")]
     pub shutdown_timeout: Duration,
 
-    /// Origins of foreign pages that may call, separated by commas, or * for all; none unless given
+    /// Origins of foreign pages that may call, such as https://app.example, separated by commas, or *
+    /// for all; none unless given
     #[arg(
         long = "cors-origin",
         env = "LIVENESS_CORS_ORIGINS",
         value_delimiter = ',',
+        value_parser = origin,
         value_name = "ORIGIN"
     )]
     pub cors_origins: Vec<HeaderValue>,
@@ -189,6 +191,41 @@ fn seconds(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "give a number of seconds, such as 10 or 0.5".into())
 }
 
+/// An origin, which is compared with a browser's byte for byte.
+fn origin(text: &str) -> Result<HeaderValue, String> {
+    let sent = as_sent(text).ok_or("give scheme and host, such as https://app.example, or *")?;
+    if sent != text {
+        return Err(format!(
+            "no browser sends it so, in which an origin has no path, no capitals and no port that \
+             is the scheme's own: give {sent}"
+        ));
+    }
+    HeaderValue::try_from(sent).map_err(|cause| cause.to_string())
+}
+
+/// How browsers write an origin.
+fn as_sent(text: &str) -> Option<String> {
+    // Pages without an origin of their own, such as those out of a file, send null.
+    if ["*", "null"].contains(&text) {
+        return Some(text.into());
+    }
+    let url: Uri = text.parse().ok()?;
+    let scheme = url.scheme_str()?.to_ascii_lowercase();
+    let host = url.host()?.to_ascii_lowercase();
+    // None stands for several.
+    if host.contains('*') {
+        return None;
+    }
+    let usual = match scheme.as_str() {
+        "http" => Some(80),
+        "https" => Some(443),
+        _ => None,
+    };
+    let port = url.port_u16().filter(|port| Some(*port) != usual);
+    let port = port.map_or_else(String::new, |port| format!(":{port}"));
+    Some(format!("{scheme}://{host}{port}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -229,5 +266,41 @@ mod tests {
                 .len(),
             2
         );
+    }
+
+    #[test]
+    fn origins_are_as_browsers_send_them() {
+        for sent in [
+            "*",
+            "null",
+            "https://a.example",
+            "http://localhost:3000",
+            "https://a.example:80",
+            "http://[::1]:8080",
+            "capacitor://localhost",
+        ] {
+            let options = options(&["--cors-origin", sent]).unwrap();
+            assert_eq!(options.cors_origins, [sent]);
+        }
+        for (given, cure) in [
+            ("https://a.example/", "give https://a.example"),
+            ("https://a.example/page?x", "give https://a.example"),
+            ("https://user@a.example", "give https://a.example"),
+            ("HTTPS://A.example:443", "give https://a.example"),
+            ("http://a.example:80", "give http://a.example"),
+            ("https://a.example:08443", "give https://a.example:8443"),
+            (
+                "https://a.example, https://b.example",
+                "give scheme and host",
+            ),
+            ("https://a.example,", "give scheme and host"),
+            ("https://b\u{fc}ro.example", "give scheme and host"),
+            ("a.example", "give scheme and host"),
+            ("https://*.example", "give scheme and host"),
+            ("", "give scheme and host"),
+        ] {
+            let cause = options(&["--cors-origin", given]).unwrap_err().to_string();
+            assert!(cause.contains(cure), "{given}: {cause}");
+        }
     }
 }

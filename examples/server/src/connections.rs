@@ -30,20 +30,26 @@ pub struct Connections<A> {
     pub acceptor: A,
     pub http: Builder<TokioExecutor>,
     pub routes: Router,
-    /// How long a connection may be without a request that is being answered.
+    /// How long a connection may be without a request that is running.
     pub patience: Duration,
     /// Whether the server is to take no more requests.
     pub closing: watch::Receiver<bool>,
 }
 
-/// A request that is being answered. What is counted is changed by one too that comes and goes
-/// between two looks.
-struct Running(Arc<watch::Sender<usize>>);
+/// A request that is being answered, or whose body is still read. What is counted is changed by one
+/// too that comes and goes between two looks.
+pub struct Running(Arc<watch::Sender<usize>>);
 
 impl Running {
     fn new(count: Arc<watch::Sender<usize>>) -> Self {
         count.send_modify(|count| *count += 1);
         Running(count)
+    }
+}
+
+impl Clone for Running {
+    fn clone(&self) -> Self {
+        Running::new(self.0.clone())
     }
 }
 
@@ -96,6 +102,7 @@ where
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(ConnectInfo(peer));
             let running = Running::new(counted.clone());
+            request.extensions_mut().insert(running.clone());
             let answer = routes.call(request);
             async move {
                 let _running = running;

@@ -198,21 +198,21 @@ async fn multipart(reader: &mut Reader, boundary: &str) -> Result<Upload, Refusa
             ));
         }
         let name = field.name().map(str::to_owned);
-        let mut part = Part {
+        let part = Part {
             field,
             progress: &progress,
         };
         match name.as_deref() {
             Some("image") => {
                 fields.expect_first()?;
-                fields.payload = Some(Ok(Payload::File(part.file().await?)));
+                fields.payload = Some(part.file().await?.map(Payload::File));
             }
             Some("image_bytes") => {
                 fields.expect_first()?;
                 fields.payload = Some(Ok(Payload::Base64(part.text().await?)));
             }
             Some("details") => fields.details |= flag(&part.short().await?)?,
-            _ => while part.piece().await?.is_some() {},
+            _ => part.skip().await?,
         }
     }
     drop(parts);
@@ -244,15 +244,24 @@ impl Part<'_> {
         Ok(piece)
     }
 
-    async fn file(mut self) -> Result<Vec<u8>, Refusal> {
+    /// The file, or why it is none: that comes after what is wrong with the rest of the form.
+    async fn file(mut self) -> Result<Result<Vec<u8>, Refusal>, Refusal> {
         let mut bytes = Vec::new();
         while let Some(piece) = self.piece().await? {
             if bytes.len() + piece.len() > MAX_IMAGE_BYTES {
-                return Err(Refusal::too_large());
+                // Memory that is not needed any more while the rest arrives.
+                drop(bytes);
+                self.skip().await?;
+                return Ok(Err(Refusal::too_large()));
             }
             bytes.extend_from_slice(&piece);
         }
-        Ok(bytes)
+        Ok(Ok(bytes))
+    }
+
+    async fn skip(mut self) -> Result<(), Refusal> {
+        while self.piece().await?.is_some() {}
+        Ok(())
     }
 
     async fn text(mut self) -> Result<Vec<u8>, Refusal> {

@@ -4,14 +4,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream, Bytes};
-use axum::http::{HeaderMap, header};
+use axum::http::header;
+use axum::http::request::Parts;
 use futures_util::{Stream, StreamExt, stream};
 use tokio::task::yield_now;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
+use crate::admission::Draining;
 use crate::answer::Refusal;
+use crate::connections::Running;
 
-/// What is still read of a refused body, and for how long.
+/// What is still read of a refused body where too many others are, and for how long.
 const DRAIN_BYTES: usize = 32 << 20;
 const DRAIN_TIME: Duration = Duration::from_secs(3);
 
@@ -80,16 +83,19 @@ pub struct Reader {
     deadline: Instant,
     /// Whether the sender has asked for permission and not got it yet.
     waits: bool,
+    /// Keeps the connection open while the rest of a refused body arrives.
+    _running: Option<Running>,
 }
 
 impl Reader {
-    pub fn new(headers: &HeaderMap, body: Body, most: usize, patience: Patience) -> Self {
+    pub fn new(parts: &Parts, body: Body, most: usize, patience: Patience) -> Self {
         Reader {
             body: body.into_data_stream(),
             left: most,
             idle: patience.idle,
             deadline: Instant::now() + patience.whole,
-            waits: headers.contains_key(header::EXPECT),
+            waits: parts.headers.contains_key(header::EXPECT),
+            _running: parts.extensions.get().cloned(),
         }
     }
 
@@ -134,18 +140,19 @@ impl Reader {
 
     /// Lets a sender that is still busy finish, within bounds. Were its connection closed while
     /// it sends, it would see a reset instead of the answer.
-    pub fn drain(mut self) {
+    pub fn drain(mut self, place: Option<Draining>) {
         if self.waits {
             return;
         }
-        tokio::spawn(timeout(DRAIN_TIME, async move {
-            let mut left = DRAIN_BYTES;
-            while let Some(Ok(piece)) = self.body.next().await {
-                match left.checked_sub(piece.len()) {
-                    Some(rest) => left = rest,
-                    None => return,
-                }
-            }
-        }));
+        let soon = Instant::now() + DRAIN_TIME;
+        (self.left, self.deadline) = match &place {
+            // A body that took too long is past its deadline.
+            Some(_) => (usize::MAX, self.deadline.max(soon)),
+            None => (DRAIN_BYTES, soon),
+        };
+        tokio::spawn(async move {
+            let _place = place;
+            while let Ok(Some(_)) = self.piece().await {}
+        });
     }
 }

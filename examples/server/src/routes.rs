@@ -66,8 +66,12 @@ pub fn router(app: Arc<App>, options: &Options) -> Router {
         routes = routes.route(file.path, get(|| async { file.response() }));
     }
     let routes = routes
-        .fallback(|| async { Refusal::not_found() })
-        .method_not_allowed_fallback(|| async { Refusal::wrong_method("GET, HEAD") });
+        .fallback(|State(app): State<Arc<App>>, request: Request| async move {
+            app.refuse(request, Refusal::not_found())
+        })
+        .method_not_allowed_fallback(|State(app): State<Arc<App>>, request: Request| async move {
+            app.refuse(request, Refusal::wrong_method("GET, HEAD"))
+        });
     surrounded(routes, app, options)
 }
 
@@ -76,7 +80,8 @@ fn surrounded(routes: Router<Arc<App>>, app: Arc<App>, options: &Options) -> Rou
         Refusal::internal().into_response()
     }));
     if let Some(cors) = cors(&options.cors_origins) {
-        routes = routes.layer(cors);
+        // It answers whatever asks for permission, and where nothing is there is none to give.
+        routes = routes.route_layer(cors);
     }
     let https = options.tls_cert.is_some();
     routes
@@ -154,13 +159,13 @@ async fn check(State(app): State<Arc<App>>, request: Request) -> Response {
     let asked = matches!(details, Ok(true));
     let admitted = app.admit(&parts, details);
     let most = admitted.as_ref().map_or(0, |(form, _)| form.most());
-    let mut reader = Reader::new(&parts.headers, body, most, app.patience);
+    let mut reader = Reader::new(&parts, body, most, app.patience);
     let result = match admitted {
         Ok((form, details)) => app.check(&form, &mut reader, details).await,
         Err(refusal) => Err((refusal, asked)),
     };
     result.unwrap_or_else(|(refusal, details)| {
-        reader.drain();
+        reader.drain(app.admission.drain());
         refusal.response(details)
     })
 }
@@ -180,6 +185,13 @@ impl App {
             checker: OnceLock::new(),
             stopping: AtomicBool::new(false),
         })
+    }
+
+    /// Refuses what asks for nothing that could be done.
+    fn refuse(&self, request: Request, refusal: Refusal) -> Refusal {
+        let (parts, body) = request.into_parts();
+        Reader::new(&parts, body, 0, self.patience).drain(self.admission.drain());
+        refusal
     }
 
     /// All that can be told before the body is read, in the order of the contract.
@@ -277,7 +289,9 @@ async fn readyz(State(app): State<Arc<App>>) -> Response {
     if app.ready() {
         state(StatusCode::OK, "ready")
     } else {
-        state(StatusCode::SERVICE_UNAVAILABLE, "not ready")
+        // Not of this server while it stops, but of the one that takes its place.
+        let soon = [(header::RETRY_AFTER, "1")];
+        (soon, state(StatusCode::SERVICE_UNAVAILABLE, "not ready")).into_response()
     }
 }
 

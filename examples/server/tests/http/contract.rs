@@ -306,6 +306,39 @@ async fn malformed_requests_are_004() {
     }
 }
 
+/// In the order of the contract, whichever part of the form comes first.
+#[tokio::test]
+async fn what_is_malformed_is_004_however_large_the_image() {
+    let server = start(&[]).await;
+    let image = || Part::bytes(vec![0_u8; 11 << 20]).file_name("selfie.jpg");
+    let large = || Form::new().part("image", image());
+    for (index, form) in [
+        large().text("image_bytes", "AAAA"),
+        large().part("image", Part::bytes(portrait())),
+        large().text("details", "maybe"),
+        Form::new().text("details", "maybe").part("image", image()),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let answer = send(server.post().multipart(form)).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.body),
+            (400, failure("004")),
+            "form {index}"
+        );
+    }
+    for form in [
+        large(),
+        large().text("details", "true"),
+        Form::new().text("details", "true").part("image", image()),
+    ] {
+        send(server.post().multipart(form))
+            .await
+            .is_failure(413, "003");
+    }
+}
+
 #[tokio::test]
 async fn wrong_methods_and_addresses() {
     let server = start(&[]).await;

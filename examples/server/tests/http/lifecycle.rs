@@ -14,11 +14,7 @@ use crate::support::{
 async fn ready_with_an_engine_only() {
     let server = start_closed(&[]).await;
     assert_eq!(server.get("/healthz").send().await.unwrap().status(), 200);
-    let answer = send(server.get("/readyz")).await;
-    assert_eq!(
-        (answer.status.as_u16(), answer.body.as_str()),
-        (503, r#"{"status":"not ready"}"#)
-    );
+    send(server.get("/readyz")).await.is_not_ready();
     let request = || server.post().multipart(file(portrait()));
     let answer = send(request()).await;
     answer.is_failure(503, "005");
@@ -80,6 +76,7 @@ impl crate::support::Answer {
             (self.status.as_u16(), self.body.as_str()),
             (503, r#"{"status":"not ready"}"#)
         );
+        assert_eq!(self.headers["retry-after"], "1");
     }
 }
 

@@ -10,6 +10,7 @@ use liveness::{Error, ErrorCode};
 use liveness_server::MAX_IMAGE_BYTES;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::support::{
     Before, KEY, Running, expected, failure, file, head, json, multipart_text, portrait, raw,
@@ -140,7 +141,7 @@ async fn reading_stops_at_the_limit() {
         (
             "multipart/form-data; boundary=b",
             "--b\r\nContent-Disposition: form-data; name=\"image\"; filename=\"a\"\r\n\r\n",
-            MAX_IMAGE_BYTES,
+            MAX_IMAGE_BYTES / 3 * 4,
         ),
         (
             "multipart/form-data; boundary=b",
@@ -243,6 +244,113 @@ async fn the_key_is_asked_for_before_the_body() {
         .await;
         assert_eq!(read_answer(&mut stream).await, (401, failure("001")));
     }
+}
+
+/// Sends a request as clients do that read nothing before all is written, and gives the answer.
+async fn write_then_read(
+    server: &Running,
+    head: String,
+    mut left: usize,
+    pause: Duration,
+) -> Result<(u16, String), std::io::Error> {
+    let mut stream = server.connect().await;
+    stream.write_all(head.as_bytes()).await?;
+    let piece = vec![b'A'; 1 << 20];
+    while left > 0 {
+        let length = left.min(piece.len());
+        stream.write_all(&piece[..length]).await?;
+        left -= length;
+        tokio::time::sleep(pause).await;
+    }
+    Ok(read_answer(&mut stream).await)
+}
+
+/// Java's HttpURLConnection and Python's http.client see a broken pipe where the server stops to
+/// read before they stop to write.
+#[tokio::test]
+async fn who_writes_before_reading_gets_the_refusal() {
+    let server = start(&["--max-uploads", "1", "--header-timeout", "1.5"]).await;
+    let with_length = |length: usize| {
+        head(&format!(
+            "Content-Type: application/json\r\nContent-Length: {length}\r\n"
+        ))
+    };
+    let wrong = |length: usize| with_length(length).replace(KEY, "wrong");
+    let elsewhere = |length: usize| with_length(length).replace("/liveness/", "/nothing");
+    let get_only = |length: usize| with_length(length).replace("/liveness/", "/healthz");
+    // Longer than a connection may be idle, and than a sender is waited for beyond the limit.
+    let slow = |head: String, length: usize| {
+        let pause = Duration::from_millis(4500) / u32::try_from(length >> 20).unwrap();
+        write_then_read(&server, head, length, pause)
+    };
+    let (small, large, larger) = (5 << 20, 50 << 20, 100 << 20);
+    let answers = tokio::join!(
+        slow(wrong(small), small),
+        slow(wrong(large), large),
+        write_then_read(&server, wrong(larger), larger, Duration::ZERO),
+        slow(with_length(large), large),
+        slow(elsewhere(small), small),
+        slow(get_only(small), small),
+    );
+    for (answer, expected) in [
+        (answers.0, (401, "001")),
+        (answers.1, (401, "001")),
+        (answers.2, (401, "001")),
+        (answers.3, (413, "003")),
+        (answers.4, (404, "004")),
+        (answers.5, (405, "004")),
+    ] {
+        let (status, code) = expected;
+        assert_eq!(
+            answer.expect("all of it can be sent"),
+            (status, failure(code))
+        );
+    }
+    let mut uploading = server.connect().await;
+    write(&mut uploading, with_length(1000)).await;
+    server.until_metric("liveness_uploads_in_flight", 1.0).await;
+    let answer = slow(with_length(small), small).await;
+    assert_eq!(
+        answer.expect("all of it can be sent"),
+        (503, failure("005"))
+    );
+}
+
+/// Whether the server reads for so long what it has refused.
+async fn is_read(stream: &mut TcpStream, time: Duration) -> bool {
+    let writing = async {
+        while stream.write_all(b"A").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(time, writing).await.is_err()
+}
+
+/// A stranger may hold so many connections by bodies without end, and for so long.
+#[tokio::test]
+async fn refused_bodies_are_read_on_for_so_many_and_so_long() {
+    let server = start(&["--upload-timeout", "6"]).await;
+    let head = head("Content-Type: application/json\r\nContent-Length: 1000000\r\n")
+        .replace("X-API-Key", "X-Other");
+    let refused = async || {
+        let mut stream = server.connect().await;
+        write(&mut stream, &head).await;
+        assert_eq!(read_answer(&mut stream).await, (401, failure("001")));
+        stream
+    };
+    let mut streams = Vec::new();
+    for _ in 0..65 {
+        streams.push(refused().await);
+    }
+    let [.., last, beyond] = &mut streams[..] else {
+        unreachable!();
+    };
+    // Longer than those beyond the limit are waited for.
+    let short = Duration::from_millis(4500);
+    let (goes_on, too_many) = tokio::join!(is_read(last, short), is_read(beyond, short));
+    assert_eq!((goes_on, too_many), (true, false));
+    assert!(!is_read(last, Duration::from_secs(20)).await);
+    assert!(is_read(&mut refused().await, short).await);
 }
 
 #[tokio::test]

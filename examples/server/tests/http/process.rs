@@ -390,6 +390,10 @@ fn what_cannot_work_is_said_at_once() {
             "visible ASCII",
         ),
         (program().args(["--threshold", "2"]), "threshold is 2"),
+        (
+            program().args(["--cors-origin", "https://a.example/"]),
+            "give https://a.example",
+        ),
         (program().args(["--models-dir", "missing"]), "missing"),
     ] {
         let said = complaint(command);

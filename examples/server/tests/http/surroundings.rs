@@ -174,6 +174,29 @@ async fn foreign_pages_need_permission() {
 }
 
 #[tokio::test]
+async fn foreign_pages_find_nothing_where_nothing_is() {
+    for origins in ["https://app.example", "*"] {
+        let server = start(&["--cors-origin", origins]).await;
+        let preflight = |path: &str| {
+            Client::new()
+                .request(Method::OPTIONS, format!("{}{path}", server.base))
+                .header("Origin", "https://app.example")
+                .header("Access-Control-Request-Method", "POST")
+        };
+        for path in ["/nothing", "/liveness/more", "/Liveness/"] {
+            let answer = send(preflight(path)).await;
+            answer.is_failure(404, "004");
+            assert!(!answer.headers.contains_key("access-control-allow-methods"));
+        }
+        for path in ["/liveness", "/liveness/", "/healthz", "/"] {
+            let answer = preflight(path).send().await.unwrap();
+            assert_eq!(answer.status(), 200, "{path}");
+            assert!(answer.headers().contains_key("access-control-allow-origin"));
+        }
+    }
+}
+
+#[tokio::test]
 async fn metrics_have_few_labels() {
     let server = start(&[]).await;
     for path in ["/nothing", "/a/b/c", "/liveness/?key=secret", "/%00"] {
@@ -229,6 +252,30 @@ async fn the_description_says_how_a_key_is_asked_for() {
         header["schema"]["const"],
         answer.headers["www-authenticate"].to_str().unwrap()
     );
+}
+
+#[tokio::test]
+async fn the_description_says_when_to_come_again() {
+    let server = start(&[]).await;
+    let description = send(server.get("/openapi.json")).await.json();
+    let mut refusals = 0;
+    for (path, operations) in description["paths"].as_object().unwrap() {
+        for operation in operations.as_object().unwrap().values() {
+            for status in ["429", "503"] {
+                let Some(response) = operation["responses"].get(status) else {
+                    continue;
+                };
+                let response = match response["$ref"].as_str() {
+                    Some(reference) => description.pointer(&reference[1..]).unwrap(),
+                    None => response,
+                };
+                let header = &response["headers"]["Retry-After"];
+                assert_eq!(header["required"], true, "{path} {status}");
+                refusals += 1;
+            }
+        }
+    }
+    assert_eq!(refusals, 5);
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"math"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -64,6 +65,9 @@ type Engine struct {
 	closed  chan struct{}
 	close   sync.Once
 	cleanup runtime.Cleanup
+	// info never changes, so it is asked for once. Info then needs no slot, for which it would wait
+	// behind all checks, and for ever in a log handler of the check that holds the last one.
+	info Info
 }
 
 // openHandles counts handles that were not freed, for the tests.
@@ -92,10 +96,16 @@ func New(config Config) (*Engine, error) {
 		return nil, err
 	}
 	openHandles.Add(1)
+	info, err := readInfo(handle)
+	if err != nil {
+		free(handle)
+		return nil, err
+	}
 	engine := &Engine{
 		handle: handle,
 		slots:  make(chan struct{}, slots),
 		closed: make(chan struct{}),
+		info:   info,
 	}
 	// Nobody can be inside a check of an engine that nobody can reach.
 	engine.cleanup = runtime.AddCleanup(engine, free, handle)
@@ -242,7 +252,7 @@ func (e *Engine) CheckJSON(ctx context.Context, image Image, details bool) ([]by
 
 // acquire waits for a slot.
 func (e *Engine) acquire(ctx context.Context) error {
-	if e == nil || e.closed == nil {
+	if e.ended() {
 		return ErrClosed
 	}
 	// A select chooses among what is ready at random, so what must not win is asked for alone.
@@ -256,12 +266,23 @@ func (e *Engine) acquire(ctx context.Context) error {
 	case <-e.closed:
 		return ErrClosed
 	}
-	select {
-	case <-e.closed:
+	if e.ended() {
 		e.release()
 		return ErrClosed
+	}
+	return nil
+}
+
+// ended is also true of an engine that was not made by New.
+func (e *Engine) ended() bool {
+	if e == nil || e.closed == nil {
+		return true
+	}
+	select {
+	case <-e.closed:
+		return true
 	default:
-		return nil
+		return false
 	}
 }
 
@@ -279,7 +300,7 @@ func notChecked(ctx context.Context) error {
 type Info struct {
 	// Version is the library's, such as "0.1.0".
 	Version string `json:"version"`
-	// Engine is the name and version of the inference engine, such as "embedded 1".
+	// Engine is the name and version of the inference engine, such as "embedded 2".
 	Engine string `json:"engine"`
 	// Models is the version and digest of the models, such as "2026.11.0+1a2b3c4d".
 	Models string `json:"models"`
@@ -296,14 +317,20 @@ type ModelFile struct {
 	SHA256 string `json:"sha256"`
 }
 
-// Info names library, inference engine and models.
+// Info names library, inference engine and models. It never waits, so a health check and a log
+// handler may call it at any time.
 func (e *Engine) Info() (Info, error) {
-	if err := e.acquire(context.Background()); err != nil {
-		return Info{}, err
+	if e.ended() {
+		return Info{}, ErrClosed
 	}
-	defer e.release()
+	info := e.info
+	info.Files = slices.Clone(info.Files)
+	return info, nil
+}
+
+func readInfo(handle *C.liveness_engine) (Info, error) {
 	var text []byte
-	if err := (answer{c: C.bridge_info(e.handle)}).take(&text); err != nil {
+	if err := (answer{c: C.bridge_info(handle)}).take(&text); err != nil {
 		return Info{}, err
 	}
 	var info Info

@@ -227,6 +227,51 @@ func TestInfo(t *testing.T) {
 	}
 }
 
+// inTime gives what a call of Info says, which must not wait for a check to end.
+func inTime(engine *Engine) error {
+	said := make(chan error, 1)
+	go func() {
+		_, err := engine.Info()
+		said <- err
+	}()
+	select {
+	case err := <-said:
+		return err
+	case <-time.After(10 * time.Second):
+		return errors.New("it waits")
+	}
+}
+
+func TestInfoWaitsForNoCheck(t *testing.T) {
+	engine := newEngine(t, Config{MaxConcurrent: 1})
+	release := occupy(engine)
+	if err := inTime(engine); err != nil {
+		t.Error(err)
+	}
+	release()
+	var inside error
+	asking := &lines{least: slog.LevelDebug, then: func() { inside = inTime(engine) }}
+	if err := SetLogger(slog.New(asking)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = SetLogger(nil) })
+	_, err := engine.CheckFile(portraitPath())
+	if err != nil || inside != nil || len(asking.seen) != 1 {
+		t.Errorf("%v, from inside the logger %v, %d lines", err, inside, len(asking.seen))
+	}
+}
+
+func TestInfoIsTheCallers(t *testing.T) {
+	engine := newEngine(t, Config{})
+	for range 2 {
+		info, err := engine.Info()
+		if err != nil || info.Files[0].Name != "detector" {
+			t.Fatalf("%+v, %v", info, err)
+		}
+		info.Files[0].Name = "changed"
+	}
+}
+
 func TestContextEndsWhileWaiting(t *testing.T) {
 	engine := newEngine(t, Config{MaxConcurrent: 1})
 	release := occupy(engine)

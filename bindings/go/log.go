@@ -20,9 +20,19 @@ var (
 // now: errors are 005, warnings 004, info says which engine and models are used, debug adds every
 // verdict and every refused image. No line ever holds a pixel or the name of an image file.
 //
-// The logger is used by the goroutines that call this package. It must not call SetLogger or
-// [Engine.Close]; such a call of SetLogger fails with [ErrBadRequest]. When SetLogger returns, the
-// former logger is not in use any more.
+// The logger is used by the goroutines that call this package: a check waits for it, and keeps its
+// slot (Config.MaxConcurrent) meanwhile. So from inside it
+//
+//   - SetLogger must not be called: it fails with [ErrBadRequest];
+//   - [Engine.Close] must not be called: it would wait for the check that waits for the logger;
+//   - no image should be checked: with all slots held by checks whose loggers wait for a slot,
+//     which with a MaxConcurrent of 1 is at once, none ever gets one. Where it has to be, give
+//     [Engine.CheckContext] a context that ends, or take another engine.
+//
+// Nor may it wait for another goroutine that does one of these. Everything else may be called,
+// [Engine.Info] too. What is called from inside the logger is not logged.
+//
+// When SetLogger returns, the former logger is not in use any more.
 func SetLogger(to *slog.Logger) error {
 	// A second call cannot wait: it may come from the logger that the first one waits for.
 	if !settingLogger.TryLock() {

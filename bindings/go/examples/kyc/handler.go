@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"mime"
 	"mime/multipart"
 	"net/http"
+	"os"
 	"time"
 
 	"liveness.example/liveness"
@@ -20,63 +22,143 @@ const (
 	maxForm = maxFile + 64<<10
 )
 
+var errBusy = errors.New("too many selfies at once")
+
+// places bounds what is done at once.
+type places chan struct{}
+
+func (p places) take() bool {
+	select {
+	case p <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
+func (p places) leave() { <-p }
+
 // selfies answers POST requests with a multipart file `image`.
 type selfies struct {
 	engine *liveness.Engine
 	logger *slog.Logger
+	// maxPause is how long a sender may pause, and maxUpload how long all of a body may take.
+	maxPause, maxUpload time.Duration
 	// maxWait is how long a selfie may wait for a core.
 	maxWait time.Duration
-	// queue bounds the selfies in memory, those that are being read included.
-	queue chan struct{}
+	// uploads bounds the selfies that are being read, and queue those that are checked or wait for
+	// it: slow senders take no place there. A limit for each address is left to the proxy before.
+	uploads, queue places
 }
 
 func newSelfies(engine *liveness.Engine, logger *slog.Logger) *selfies {
 	return &selfies{
-		engine:  engine,
-		logger:  logger,
-		maxWait: 5 * time.Second,
-		queue:   make(chan struct{}, 32),
+		engine:    engine,
+		logger:    logger,
+		maxPause:  5 * time.Second,
+		maxUpload: 30 * time.Second,
+		maxWait:   5 * time.Second,
+		uploads:   make(places, 64),
+		queue:     make(places, 32),
 	}
 }
 
+// ServeHTTP does without http.ServeMux, whose own answers are text and not the contract's JSON.
 func (s *selfies) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	select {
-	case s.queue <- struct{}{}:
-		defer func() { <-s.queue }()
+	switch {
+	case r.URL.Path != "/selfies":
+		s.refuse(w, http.StatusNotFound, liveness.ErrBadRequest)
+	case r.Method != http.MethodPost:
+		w.Header().Set("Allow", http.MethodPost)
+		s.refuse(w, http.StatusMethodNotAllowed, liveness.ErrBadRequest)
 	default:
-		s.busy(w)
-		return
+		text, err := s.check(w, r)
+		s.answer(w, text, err)
 	}
-	image, err := readImage(w, r)
+}
+
+func (s *selfies) check(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	image, err := s.upload(w, r)
 	if err != nil {
-		s.answer(w, nil, err)
-		return
+		return nil, err
 	}
+	if !s.queue.take() {
+		return nil, errBusy
+	}
+	defer s.queue.leave()
 	// The request's context ends when the client goes away, so that nothing is checked for nobody.
 	ctx, cancel := context.WithTimeout(r.Context(), s.maxWait)
 	defer cancel()
-	text, err := s.engine.CheckJSON(ctx, liveness.Encoded(image), false)
-	s.answer(w, text, err)
+	return s.engine.CheckJSON(ctx, liveness.Encoded(image), false)
+}
+
+// upload gives the selfie when all of the body has arrived.
+func (s *selfies) upload(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if !s.uploads.take() {
+		return nil, errBusy
+	}
+	defer s.uploads.leave()
+	connection := http.NewResponseController(w)
+	body := &patient{
+		Reader:     http.MaxBytesReader(w, r.Body, maxForm),
+		connection: connection,
+		pause:      s.maxPause,
+		end:        time.Now().Add(s.maxUpload),
+	}
+	image, err := readImage(r.Header.Get("Content-Type"), body)
+	if err == nil {
+		_, err = io.Copy(io.Discard, body)
+	}
+	if err != nil {
+		// Why the body ended is known better than what the parser of forms made of it.
+		return nil, cmp.Or(body.failure, err)
+	}
+	// A deadline that passed while the selfie waits for a core would end the request's context.
+	return image, connection.SetReadDeadline(time.Time{})
+}
+
+// patient is a body whose sender may pause and take its time, within limits.
+type patient struct {
+	io.Reader
+	connection *http.ResponseController
+	pause      time.Duration
+	end        time.Time
+	failure    error
+}
+
+func (p *patient) Read(into []byte) (int, error) {
+	until := time.Now().Add(p.pause)
+	if until.After(p.end) {
+		until = p.end
+	}
+	if p.failure = p.connection.SetReadDeadline(until); p.failure != nil {
+		return 0, p.failure
+	}
+	n, err := p.Reader.Read(into)
+	if err != nil && err != io.EOF {
+		p.failure = requestError(err)
+	}
+	return n, err
 }
 
 // readImage gives the file of the form's field `image`.
-func readImage(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	media, parameters, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+func readImage(contentType string, body io.Reader) ([]byte, error) {
+	media, parameters, err := mime.ParseMediaType(contentType)
 	if err != nil || media != "multipart/form-data" {
 		return nil, liveness.ErrBadRequest
 	}
-	form := multipart.NewReader(http.MaxBytesReader(w, r.Body, maxForm), parameters["boundary"])
+	form := multipart.NewReader(body, parameters["boundary"])
 	for {
 		part, err := form.NextPart()
 		if err != nil {
-			return nil, requestError(err)
+			return nil, liveness.ErrBadRequest
 		}
 		if part.FormName() != "image" || part.FileName() == "" {
 			continue
 		}
 		image, err := io.ReadAll(io.LimitReader(part, maxFile+1))
 		if err != nil {
-			return nil, requestError(err)
+			return nil, liveness.ErrBadRequest
 		}
 		if len(image) > maxFile {
 			return nil, liveness.ErrImageTooLarge
@@ -87,36 +169,37 @@ func readImage(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 
 func requestError(err error) error {
 	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
+	switch {
+	case errors.As(err, &tooLarge):
 		return liveness.ErrImageTooLarge
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return err
+	default:
+		return liveness.ErrBadRequest
 	}
-	return liveness.ErrBadRequest
 }
 
 // answer sends the contract's JSON. Neither image nor JSON is logged.
 func (s *selfies) answer(w http.ResponseWriter, text []byte, err error) {
-	status := http.StatusOK
 	var failure *liveness.Error
 	switch {
 	case err == nil:
+		send(w, http.StatusOK, text)
 	case errors.As(err, &failure):
-		status = failure.HTTPStatus()
-		if text == nil {
-			text = failure.JSON()
-		}
-		s.logger.Info("refused", "code", failure.Code)
+		s.refuse(w, failure.HTTPStatus(), failure)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		s.refuse(w, http.StatusRequestTimeout, liveness.ErrBadRequest)
 	default:
-		// The context ended, or the engine was closed.
-		s.busy(w)
-		return
+		// There is no place, the context ended, or the engine was closed.
+		s.logger.Warn("too busy", "cause", err)
+		w.Header().Set("Retry-After", "1")
+		send(w, http.StatusServiceUnavailable, liveness.ErrInternal.JSON())
 	}
-	send(w, status, text)
 }
 
-func (s *selfies) busy(w http.ResponseWriter) {
-	s.logger.Warn("too busy")
-	w.Header().Set("Retry-After", "1")
-	send(w, http.StatusServiceUnavailable, liveness.ErrInternal.JSON())
+func (s *selfies) refuse(w http.ResponseWriter, status int, why *liveness.Error) {
+	s.logger.Info("refused", "status", status, "code", why.Code)
+	send(w, status, why.JSON())
 }
 
 func send(w http.ResponseWriter, status int, text []byte) {

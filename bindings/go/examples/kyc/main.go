@@ -61,12 +61,11 @@ func run(ctx context.Context, listen string, logger *slog.Logger) error {
 	return <-stopped
 }
 
-// newServer sets the limits that concern the connection; those of a selfie are in handler.go.
+// newServer sets the limits that concern the connection, and bodies that nobody reads; those of a
+// selfie are in handler.go.
 func newServer(selfies *selfies) *http.Server {
-	mux := http.NewServeMux()
-	mux.Handle("POST /selfies", selfies)
 	return &http.Server{
-		Handler:           mux,
+		Handler:           selfies,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       30 * time.Second,
 		WriteTimeout:      60 * time.Second,

@@ -1,16 +1,20 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"mime/multipart"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -104,16 +108,155 @@ func TestSelfies(t *testing.T) {
 	}
 }
 
-func TestTooManySelfies(t *testing.T) {
-	url, handler := start(t)
-	for range cap(handler.queue) {
-		handler.queue <- struct{}{}
+func TestOtherRequests(t *testing.T) {
+	url, _ := start(t)
+	for name, test := range map[string]struct {
+		method, path string
+		status       int
+		allow        string
+	}{
+		"wrong method":    {"GET", "", 405, "POST"},
+		"no such address": {"POST", "/more", 404, ""},
+		"a slash more":    {"GET", "/", 404, ""},
+		"a path to clean": {"GET", "/../selfies", 404, ""},
+	} {
+		request, err := http.NewRequest(test.method, url+test.path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(response.Body)
+		_ = response.Body.Close()
+		if err != nil || string(text) != string(liveness.ErrBadRequest.JSON()) {
+			t.Errorf("%s: %q, %v", name, text, err)
+		}
+		header := response.Header
+		if response.StatusCode != test.status || header.Get("Allow") != test.allow {
+			t.Errorf("%s: status %d, %v", name, response.StatusCode, header)
+		}
+		if header.Get("Content-Type") != "application/json" {
+			t.Errorf("%s: %v", name, header)
+		}
 	}
-	contentType, body := form(t, "image", nil)
+}
+
+func TestTooManySelfies(t *testing.T) {
+	for name, places := range map[string]func(*selfies) places{
+		"uploads": func(s *selfies) places { return s.uploads },
+		"queue":   func(s *selfies) places { return s.queue },
+	} {
+		url, handler := start(t)
+		for places(handler).take() {
+		}
+		contentType, body := form(t, "image", nil)
+		response, said := post(t, url, contentType, body)
+		if response.StatusCode != 503 || said.Code != "005" || response.Header.Get("Retry-After") == "" {
+			t.Errorf("%s: status %d, %+v", name, response.StatusCode, said)
+		}
+	}
+}
+
+// stall begins a selfie and sends five bytes of its body; the rest is up to the caller.
+func stall(t *testing.T, url string) net.Conn {
+	t.Helper()
+	host, path, _ := strings.Cut(strings.TrimPrefix(url, "http://"), "/")
+	connection, err := net.Dial("tcp", host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = connection.Close() })
+	const header = "POST /%s HTTP/1.1\r\nHost: %s\r\nContent-Length: 10000\r\n" +
+		"Content-Type: multipart/form-data; boundary=b\r\n\r\n--b\r\n"
+	if _, err := fmt.Fprintf(connection, header, path, host); err != nil {
+		t.Fatal(err)
+	}
+	return connection
+}
+
+func TestSlowSendersKeepNobodyOut(t *testing.T) {
+	url, handler := start(t)
+	handler.maxPause = time.Minute
+	for range cap(handler.queue) {
+		stall(t, url)
+	}
+	for len(handler.uploads) < cap(handler.queue) {
+		time.Sleep(time.Millisecond)
+	}
+	contentType, body := form(t, "image", []byte("no image"))
 	response, said := post(t, url, contentType, body)
-	if response.StatusCode != 503 || said.Code != "005" || response.Header.Get("Retry-After") == "" {
+	if response.StatusCode != 400 || said.Code != "002" {
 		t.Errorf("status %d, %+v", response.StatusCode, said)
 	}
+}
+
+func TestSlowSendersAreSentAway(t *testing.T) {
+	for name, limit := range map[string]func(*selfies){
+		"pause": func(s *selfies) { s.maxPause = 50 * time.Millisecond },
+		"whole": func(s *selfies) { s.maxUpload = 200 * time.Millisecond },
+	} {
+		url, handler := start(t)
+		handler.maxPause, handler.maxUpload = 10*time.Second, time.Minute
+		limit(handler)
+		connection := stall(t, url)
+		if name == "whole" {
+			go func() {
+				for err := error(nil); err == nil; time.Sleep(20 * time.Millisecond) {
+					_, err = connection.Write([]byte("-"))
+				}
+			}()
+		}
+		_ = connection.SetReadDeadline(time.Now().Add(5 * time.Second))
+		response, err := http.ReadResponse(bufio.NewReader(connection), nil)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		text, err := io.ReadAll(response.Body)
+		if response.StatusCode != 408 || string(text) != string(liveness.ErrBadRequest.JSON()) {
+			t.Errorf("%s: status %d, %q, %v", name, response.StatusCode, text, err)
+		}
+		if len(handler.uploads) != 0 {
+			t.Errorf("%s: the place is not free", name)
+		}
+	}
+}
+
+// blocking is a logger's handler that holds the checks that log until it is closed.
+type blocking chan struct{}
+
+func (b blocking) Enabled(context.Context, slog.Level) bool { return true }
+func (b blocking) WithAttrs([]slog.Attr) slog.Handler       { return b }
+func (b blocking) WithGroup(string) slog.Handler            { return b }
+
+func (b blocking) Handle(context.Context, slog.Record) error {
+	<-b
+	return nil
+}
+
+func TestWaitForACoreIsNoPause(t *testing.T) {
+	url, handler := start(t)
+	handler.maxPause, handler.maxWait = 200*time.Millisecond, time.Minute
+	hold := make(blocking)
+	if err := liveness.SetLogger(slog.New(hold)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = liveness.SetLogger(nil) })
+	time.AfterFunc(time.Second, func() { close(hold) })
+	contentType, body := form(t, "image", []byte("no image"))
+	text := body.String()
+	var group sync.WaitGroup
+	for range 3 {
+		group.Go(func() {
+			response, said := post(t, url, contentType, strings.NewReader(text))
+			if response.StatusCode != 400 || said.Code != "002" {
+				t.Errorf("status %d, %+v", response.StatusCode, said)
+			}
+		})
+	}
+	group.Wait()
 }
 
 func TestNoCoreInTime(t *testing.T) {

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -75,6 +76,24 @@ def test_an_error_of_the_caller_ends_it(engine: Liveness, portrait: Path) -> Non
         engine.check_many([portrait, 42])  # type: ignore[list-item]
     with pytest.raises(ValueError, match="workers"):
         engine.check_many([portrait], workers=0)
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        "selfie.jpg",
+        Path("selfie.jpg"),
+        b"no image",
+        bytearray(8),
+        memoryview(b"no image"),
+        io.BytesIO(b"no image"),
+        np.zeros((8, 8, 3), np.uint8),
+    ],
+    ids=lambda one: type(one).__name__,
+)
+def test_one_source_is_not_many(engine: Liveness, one: Any) -> None:
+    with pytest.raises(TypeError, match=rf"a {type(one).__name__}, .*\[source\]"):
+        engine.check_many(one)
 
 
 def test_an_interrupt_ends_it() -> None:

@@ -7,6 +7,8 @@ import os
 import sys
 from ctypes import POINTER, byref, c_char_p, c_float, c_int32, c_size_t, c_uint32, c_uint64
 from ctypes import c_void_p as pointer
+from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +144,24 @@ def open_library(path: Path) -> ctypes.CDLL:
 lib = open_library(_library_path())
 
 
+class Handle:
+    """A handle of the library. It is freed with the last reference to this.
+
+    Whoever calls the library with it holds a reference meanwhile: however the call ends, there is
+    nothing to be undone, and so nothing that a signal handler which raises could keep from being
+    done.
+    """
+
+    # Called in place of a method of Python, before whose first line a signal handler could raise:
+    # property, attrgetter and partial are of C, so nothing comes between.
+    __del__ = property(attrgetter("_free"))
+
+    def __init__(self) -> None:
+        # For liveness_init to fill in, so that the address is never without an owner.
+        self.pointer = pointer()
+        self._free = partial(lib.liveness_free, self.pointer)
+
+
 def version() -> str:
     """The version of the library."""
     text: bytes = lib.liveness_version()
@@ -164,8 +184,8 @@ def take_string(string: pointer) -> str:
         lib.liveness_string_free(string)
 
 
-def info_json(handle: int) -> tuple[int, str, str]:
+def info_json(handle: Handle) -> tuple[int, str, str]:
     """Status, JSON and reason of liveness_info_json."""
     string = pointer()
-    status: int = lib.liveness_info_json(handle, byref(string))
+    status: int = lib.liveness_info_json(handle.pointer, byref(string))
     return status, take_string(string), last_error() if status else ""

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import ctypes
 import os
-import threading
 import warnings
 from collections.abc import Iterable, Sized
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from . import _abi, _answers
 from ._errors import LivenessError, RequestError
-from ._images import Base64, BytesLike, Limits, Pixels, call, path_bytes
+from ._images import Base64, BytesLike, Limits, Pixels, call, path_bytes, refuse_one
 from ._order import in_order
 from ._progress import Progress
 from ._results import Info, Result, contract_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from types import TracebackType
 
     import numpy as np
@@ -29,15 +26,6 @@ if TYPE_CHECKING:
 DEFAULT_MAX_FILE_BYTES = 10 * 1024 * 1024
 _DEFAULT_MAX_PIXELS = 100_000_000
 _DEFAULT_MAX_SIDE = 16_384
-
-# Guards the count of running checks of every engine. One lock for all, held for an instant only,
-# so that a fork can be kept from happening while a thread that the child will not have holds it.
-# Reentrant, because the garbage collector may end a forgotten engine at any place.
-_lock = threading.RLock()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
-    )
 
 
 class Liveness:
@@ -55,8 +43,8 @@ class Liveness:
     result with ``liveness`` False.
     """
 
-    _open = False
-    """Also of an engine whose making failed."""
+    _handle: _abi.Handle | None = None
+    """None when the engine is closed, or its making failed."""
 
     def __init__(
         self,
@@ -97,8 +85,6 @@ class Liveness:
         :raises RequestError: an option is out of its range.
         :raises InternalError: models or ONNX Runtime cannot be used; there is no fallback.
         """
-        self._handle = 0
-        self._users = 0
         config = _abi.Config()
         config.threshold = _number("threshold", threshold)
         config.mask_threshold = _number("mask_threshold", mask_threshold)
@@ -115,12 +101,11 @@ class Liveness:
             max_pixels or _DEFAULT_MAX_PIXELS,
             max_side or _DEFAULT_MAX_SIDE,
         )
-        handle = ctypes.c_void_p()
-        status = _abi.lib.liveness_init(ctypes.byref(config), ctypes.byref(handle))
+        handle = _abi.Handle()
+        status = _abi.lib.liveness_init(ctypes.byref(config), ctypes.byref(handle.pointer))
         if status != _abi.OK:
             raise _answers.error(status, _abi.last_error())
-        self._handle = handle.value or 0
-        self._open = True
+        self._handle = handle
 
     def check(self, source: Source, *, order: Order = "RGB") -> Result:
         """Says whether the person in an image is live.
@@ -190,11 +175,15 @@ class Liveness:
 
         Where there is no verdict, the list holds the :class:`LivenessError` instead of raising it.
 
+        :param sources: a list or any other iterable of what :meth:`check` takes.
         :param workers: number of threads; by default one per processor that this process may use.
         :param order: see :meth:`check`; unless it is "RGB", every source must be an array.
         :param progress: show a progress bar of tqdm. By default, where tqdm is installed and
             standard error is a terminal.
+        :raises TypeError: ``sources`` is a single source, or an array, whose first axis may be
+            images or rows.
         """
+        refuse_one(sources)
 
         def outcome(source: Source) -> Result | LivenessError:
             try:
@@ -215,8 +204,7 @@ class Liveness:
 
     def info(self) -> Info:
         """Names the inference engine and the models."""
-        with self._use() as handle:
-            status, answer, reason = _abi.info_json(handle)
+        status, answer, reason = _abi.info_json(self._use())
         if status != _abi.OK:
             raise _answers.error(status, reason)
         return _answers.info(answer)
@@ -227,18 +215,15 @@ class Liveness:
         New checks raise ValueError from now on. Those that other threads are in finish, and the
         last of them frees the networks.
         """
-        with _lock:
-            self._open = False
-        self._free_if_unused()
+        self._handle = None
 
     @property
     def closed(self) -> bool:
         """Whether :meth:`close` was called."""
-        return not self._open
+        return self._handle is None
 
     def __enter__(self) -> Liveness:
-        if self.closed:
-            raise ValueError("the engine is closed")
+        self._use()
         return self
 
     def __exit__(
@@ -250,8 +235,12 @@ class Liveness:
         self.close()
 
     def __del__(self) -> None:
-        if self._open:
+        if self.closed:
+            return
+        try:
             warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)
+        finally:
+            # The warning may be an error, whose traceback keeps the engine alive.
             self.close()
 
     def __reduce__(self) -> Any:
@@ -265,31 +254,18 @@ class Liveness:
         function, arguments, _owner = call(source, order, self._limits)
         flags = _abi.JSON_DETAILS if details else 0
         string = ctypes.c_void_p()
-        with self._use() as handle:
-            status: int = function(handle, *arguments, flags, ctypes.byref(string))
-            reason = "" if status == _abi.OK else _abi.last_error()
-            return status, _abi.take_string(string), reason
+        handle = self._use()
+        status: int = function(handle.pointer, *arguments, flags, ctypes.byref(string))
+        reason = "" if status == _abi.OK else _abi.last_error()
+        return status, _abi.take_string(string), reason
 
-    @contextmanager
-    def _use(self) -> Iterator[int]:
-        """The handle, which is not freed meanwhile."""
-        with _lock:
-            if not self._open:
-                raise ValueError("the engine is closed")
-            self._users += 1
-        try:
-            yield self._handle
-        finally:
-            with _lock:
-                self._users -= 1
-            self._free_if_unused()
-
-    def _free_if_unused(self) -> None:
-        with _lock:
-            if self._open or self._users:
-                return
-            handle, self._handle = self._handle, 0
-        _abi.lib.liveness_free(handle or None)
+    def _use(self) -> _abi.Handle:
+        """The handle, which is not freed while the caller holds it."""
+        # Read once: another thread may close the engine at any time.
+        handle = self._handle
+        if handle is None:
+            raise ValueError("the engine is closed")
+        return handle
 
 
 def _number(name: str, value: float | None) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import io
 import operator
 import os
 import sys
@@ -117,6 +118,19 @@ def call(source: Any, order: Order, limits: Limits) -> Call:
     if _is("PIL.Image", "Image", source):
         return _pillow(source, limits)
     return _other(source, limits)
+
+
+def refuse_one(sources: object) -> None:
+    """TypeError for what holds no sources, though it can be iterated.
+
+    It would give letters, numbers, rows or lines, and an answer for each of them.
+    """
+    one = (str, os.PathLike, bytes, bytearray, memoryview, io.IOBase)
+    if isinstance(sources, one) or _is("numpy", "ndarray", sources):
+        raise TypeError(
+            f"sources is a {type(sources).__name__}, and not several sources: put one into a list, "
+            "[source], and an array of several images, list(array)"
+        )
 
 
 def _other(source: Any, limits: Limits) -> Call:

@@ -174,7 +174,7 @@ class Info:
     version: str
     """Version of the library."""
     engine: str
-    """Name and version of the inference engine, such as ``"embedded 1"``."""
+    """Name and version of the inference engine, such as ``"embedded 2"``."""
     models: str
     """Version and digest of the models."""
     files: tuple[ModelFile, ...]

@@ -49,7 +49,7 @@ all_programs() {
   "$out/no_exceptions" "$portrait" "$conformance/inputs"
   compile "$compiler" no_exceptions no_exceptions second_unit -- "$@"
   "$out/no_exceptions" "$portrait" "$conformance/inputs"
-  compile "$compiler" exceptions exceptions -- "$@"
+  compile "$compiler" exceptions exceptions logger_elsewhere -- "$@"
   "$out/exceptions" "$portrait"
 }
 

@@ -42,11 +42,25 @@
 #include <variant>
 #include <vector>
 
+#if defined(__has_cpp_attribute)
+#if __has_cpp_attribute(clang::lifetimebound)
+#define LIVENESS_LIFETIMEBOUND [[clang::lifetimebound]]
+#endif
+#endif
+#ifndef LIVENESS_LIFETIMEBOUND
+#define LIVENESS_LIFETIMEBOUND
+#endif
+
 #if !defined(__cpp_exceptions) && !defined(_CPPUNWIND) && !defined(LIVENESS_NO_EXCEPTIONS)
 #define LIVENESS_NO_EXCEPTIONS
 #endif
 
 namespace liveness {
+// One for the whole program: its files share it, whether they were compiled with exceptions or not.
+namespace shared {
+inline std::atomic<bool> logger_exists{false};
+}
+
 // Classes of a program's files that were compiled with exceptions, and without, are not the same.
 #ifdef LIVENESS_NO_EXCEPTIONS
 inline namespace v1_no_exceptions {
@@ -184,14 +198,17 @@ struct Config {
   std::string models_dir = {};
 };
 
-/** Bytes of somebody else: a pointer and a length, or any container of bytes or char with them. */
+/**
+ * Bytes of somebody else: a pointer and a length, or any container of bytes or char with them, which
+ * must outlive it. An argument may be a temporary, as in check(read_file()): it lasts for the call.
+ */
 class Bytes {
 public:
-  Bytes(const std::uint8_t *data, std::size_t size) noexcept : data_(data), size_(size) {}
+  Bytes(const std::uint8_t *data LIVENESS_LIFETIMEBOUND, std::size_t size) noexcept : data_(data), size_(size) {}
 
   template <class Container, class Element = std::remove_pointer_t<decltype(std::declval<const Container &>().data())>,
             class = std::enable_if_t<sizeof(Element) == 1 && std::is_convertible_v<decltype(std::declval<const Container &>().size()), std::size_t>>>
-  Bytes(const Container &container) noexcept
+  Bytes(const Container &container LIVENESS_LIFETIMEBOUND) noexcept
       : data_(reinterpret_cast<const std::uint8_t *>(container.data())), size_(container.size())
   {
   }
@@ -208,6 +225,26 @@ public:
 private:
   const std::uint8_t *data_;
   std::size_t size_;
+};
+
+namespace detail {
+template <class Container, class = void> struct IsView : std::false_type {};
+// A container owns its elements where a constant one shows them as constants.
+template <class Container>
+struct IsView<Container, std::void_t<decltype(std::declval<const Container &>().data())>>
+    : std::is_same<decltype(std::declval<Container &>().data()), decltype(std::declval<const Container &>().data())> {};
+} // namespace detail
+
+/** Bytes that are kept for longer than a call: not those of a temporary container, which is gone by then. */
+class KeptBytes : public Bytes {
+public:
+  using Bytes::Bytes;
+  KeptBytes(const Bytes &bytes LIVENESS_LIFETIMEBOUND) noexcept : Bytes(bytes) {}
+
+  template <class Container,
+            class = std::enable_if_t<!std::is_lvalue_reference_v<Container> && !detail::IsView<std::remove_const_t<Container>>::value &&
+                                     std::is_constructible_v<Bytes, const Container &>>>
+  KeptBytes(Container &&container) = delete;
 };
 
 /**
@@ -228,7 +265,8 @@ enum class PixelFormat : std::int32_t {
 /** Decoded pixels, 8 bits per sample, rows from top to bottom. */
 struct Pixels {
   PixelFormat format;
-  Bytes data;
+  /** Samples of somebody else, which must outlive this. */
+  KeptBytes data;
   /** In pixels, as stored (before orientation is applied). */
   std::uint32_t width;
   std::uint32_t height;
@@ -583,7 +621,8 @@ enum class LogLevel : std::int32_t {
  * function is called by every thread that calls the library, by several at once. What it throws is
  * swallowed, for it must not unwind through the library. It must not make or destroy a Logger.
  *
- * A process has one Logger at a time; a second one is 004.
+ * A program has one Logger at a time; a second one is 004. A shared object that hides its symbols
+ * counts for itself: of two such parts of a process, only one may make Loggers.
  */
 class Logger {
 public:
@@ -594,12 +633,12 @@ public:
     if (!function)
       return Error(ErrorCode::bad_request, "the function of the Logger is empty");
     auto owned = std::make_unique<Function>(std::move(function));
-    if (taken().exchange(true))
+    if (shared::logger_exists.exchange(true))
       return Error(ErrorCode::bad_request, "there is a Logger already; destroy it first");
     const std::int32_t status =
         liveness_set_log_callback(&Logger::call, owned.get(), static_cast<std::int32_t>(level));
     if (status != LIVENESS_OK) {
-      taken().store(false);
+      shared::logger_exists.store(false);
       return detail::last_error(status);
     }
     return Logger(Content(owned.release()));
@@ -619,18 +658,12 @@ private:
       if (liveness_set_log_callback(nullptr, nullptr, LIVENESS_LOG_OFF) != LIVENESS_OK)
         std::abort();
       delete function;
-      taken().store(false);
+      shared::logger_exists.store(false);
     }
   };
   using Content = std::unique_ptr<Function, Stop>;
 
   explicit Logger(Content content) noexcept : content_(std::move(content)) {}
-
-  static std::atomic<bool> &taken() noexcept
-  {
-    static std::atomic<bool> flag{false};
-    return flag;
-  }
 
   static void call(void *user, std::int32_t level, const char *line) noexcept
   {
@@ -656,5 +689,7 @@ inline std::string_view version() noexcept
 
 } // namespace v1 or v1_no_exceptions
 } // namespace liveness
+
+#undef LIVENESS_LIFETIMEBOUND
 
 #endif // LIVENESS_HPP

@@ -5,6 +5,8 @@
 
 #include "test.hpp"
 
+bool can_make_a_logger_elsewhere();
+
 using liveness::Engine;
 using liveness::ErrorCode;
 
@@ -46,6 +48,12 @@ static void a_function_that_throws_does_not_harm(const Engine &engine)
   CHECK(calls == 1);
 }
 
+static void a_program_has_one_logger()
+{
+  const liveness::Logger logger(liveness::LogLevel::debug, [](liveness::LogLevel, std::string_view) {});
+  CHECK(!can_make_a_logger_elsewhere());
+}
+
 static void threads_share_an_engine(const Engine &engine, const std::string &portrait)
 {
   const double score = engine.check_file(portrait).score;
@@ -72,6 +80,8 @@ int main(int argc, char **argv)
 #endif
   failures_are_thrown(engine);
   a_function_that_throws_does_not_harm(engine);
+  a_program_has_one_logger();
+  CHECK(can_make_a_logger_elsewhere());
   threads_share_an_engine(engine, portrait);
   return finish("exceptions");
 }

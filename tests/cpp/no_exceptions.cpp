@@ -22,6 +22,14 @@ static_assert(!liveness::Result().is_live());
 static_assert(std::is_nothrow_copy_constructible_v<liveness::Error>);
 static_assert(!std::is_constructible_v<liveness::Bytes, const char *>);
 static_assert(!std::is_constructible_v<liveness::Bytes, std::u16string>);
+static_assert(!std::is_constructible_v<liveness::KeptBytes, std::string>);
+static_assert(!std::is_constructible_v<liveness::KeptBytes, const std::vector<char>>);
+static_assert(!std::is_constructible_v<liveness::KeptBytes, std::array<std::uint8_t, 3>>);
+static_assert(std::is_constructible_v<liveness::KeptBytes, std::string &>);
+static_assert(std::is_constructible_v<liveness::KeptBytes, const std::vector<char> &>);
+static_assert(std::is_constructible_v<liveness::KeptBytes, std::string_view>);
+static_assert(std::is_constructible_v<liveness::KeptBytes, liveness::Bytes>);
+static_assert(!std::is_constructible_v<liveness::KeptBytes, std::u16string &>);
 
 static void errors_are_outcomes(const Engine &engine)
 {

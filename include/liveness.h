@@ -417,7 +417,7 @@ typedef struct liveness_result {
    */
   float quality_yaw;
   /**
-   * Estimated nod of the head in degrees, positive upwards.
+   * Estimated nod of the head in degrees, positive upwards; a hint only: large nods come out as a few degrees.
    */
   float quality_pitch;
   /**
@@ -651,7 +651,7 @@ int32_t liveness_check_pixels_json(const struct liveness_engine *engine,
                                    char **json);
 
 /**
- * Names what a handle computes with, as JSON: `{"version":"0.1.0","engine":"embedded 1",
+ * Names what a handle computes with, as JSON: `{"version":"0.1.0","engine":"embedded 2",
  * "models":"2026.11.0+1a2b3c4d","files":[{"name":"detector","file":"detector.onnx",
  * "sha256":"..."}]}`.
  *

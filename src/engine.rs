@@ -47,7 +47,7 @@ pub struct Engine {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EngineInfo {
-    /// Name and version of the inference engine, such as `"embedded 1"` or `"onnxruntime 1.24.1"`.
+    /// Name and version of the inference engine, such as `"embedded 2"` or `"onnxruntime 1.24.1"`.
     pub engine: String,
     /// Version and digest of the models, such as `"2026.11.0+1a2b3c4d"`.
     pub models: String,
@@ -190,7 +190,8 @@ impl std::fmt::Debug for Engine {
     }
 }
 
-/// Overwrites what a check leaves in the memory of the networks, however the check ends.
+/// Overwrites what a check leaves in the memory that the networks keep, however the check ends: that of the embedded
+/// engine. What ONNX Runtime keeps is its own.
 struct Forget<'a>(&'a dyn Runtime);
 
 impl Drop for Forget<'_> {

@@ -22,9 +22,9 @@ const NOSE_BETWEEN: f32 = 0.572;
 const NOSE_DEPTH_VERTICAL: f32 = 0.435;
 const NOSE_DEPTH_HORIZONTAL: f32 = 0.5;
 
-// The thresholds bound the range on which the error rates were measured; inside it no gate was
-// found to lower them (models/MODEL_CARD.md, "Quality gates"). The shares are those of bona fide
-// images of the val split (987; for MAX_OUTSIDE 460 whole photographs) that each refuses.
+// The thresholds are judgement: no gate was found to lower an error rate (models/MODEL_CARD.md, "Quality
+// gates"). The shares are those of bona fide images of the val split (987; for MAX_OUTSIDE 460 whole
+// photographs) that each refuses.
 
 /// Pixels: a smaller face is magnified before the liveness networks see it. 4.0 %.
 const MIN_FACE_SIZE: f32 = 80.0;

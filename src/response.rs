@@ -213,7 +213,7 @@ mod tests {
                 },
                 reasons: vec![Reason::FaceTooSmall],
                 models: "2026.11.0+1a2b3c4d".into(),
-                engine: "embedded 1".into(),
+                engine: "embedded 2".into(),
                 timings: Timings {
                     decode: 1.0,
                     detect: 2.0,
@@ -279,7 +279,7 @@ mod tests {
                 r#""attack_type":{"print":0.01,"replay":0.02},"mask_probability":0.1,"faces":1,"#,
                 r#""face":{"box":[1.0,2.5,30.0,40.13],"landmarks":[[5.0,6.1],[5.0,6.1],[5.0,6.1],[5.0,6.1],[5.0,6.1]],"score":0.9876},"#,
                 r#""quality":{"face_size":40.13,"face_share":0.4,"outside":0.0,"yaw":1.23,"pitch":-2.0,"roll":0.5,"brightness":0.5,"contrast":0.25,"clipped":0.0,"sharpness":123.46},"#,
-                r#""reasons":["face_too_small"],"models":"2026.11.0+1a2b3c4d","engine":"embedded 1","#,
+                r#""reasons":["face_too_small"],"models":"2026.11.0+1a2b3c4d","engine":"embedded 2","#,
                 r#""timings_ms":{"decode":1.0,"detect":2.0,"mask":0.5,"spoof":1.5,"total":5.123}}}"#
             )
         );

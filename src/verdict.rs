@@ -73,7 +73,7 @@ pub struct Quality {
     pub outside: f32,
     /// Estimated turn of the head in degrees, positive towards the subject's left; about 10 degrees uncertain.
     pub yaw: f32,
-    /// Estimated nod of the head in degrees, positive upwards; about 15 degrees uncertain.
+    /// Estimated nod of the head in degrees, positive upwards; a hint only: large nods come out as a few degrees.
     pub pitch: f32,
     /// Tilt of the head in the image plane in degrees, positive clockwise.
     pub roll: f32,

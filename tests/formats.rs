@@ -20,6 +20,30 @@ fn formats_and_colour_types() {
     }
 }
 
+/// What docs/c-abi.md says that a thread needs, with room for the frames of this test.
+const STACK: usize = 256 << 10;
+
+#[test]
+fn a_small_stack_is_enough_for_every_format() {
+    let samples = files::samples(&ASTRONAUT);
+    let check = move || {
+        for sample in samples {
+            assert!(
+                ENGINE.check(Image::Encoded(&sample.bytes)).is_ok(),
+                "{}",
+                sample.name
+            );
+        }
+    };
+    // Made on this stack: loading the networks is another matter.
+    let _ = &*ENGINE;
+    let thread = std::thread::Builder::new().stack_size(STACK).spawn(check);
+    thread
+        .expect("there is memory for a thread")
+        .join()
+        .unwrap();
+}
+
 #[test]
 fn exif_orientations_in_every_format_that_has_them() {
     let original = check(&ASTRONAUT);

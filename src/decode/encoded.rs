@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
 
-use super::{Glance, Limits, Overview, Picture, exif, gif, jpeg, png, tiff, webp};
+use super::{Glance, Limits, Overview, Picture, gif, jpeg, png, tiff, webp};
 use crate::deadline::Deadline;
 use crate::error::{Error, panic_text};
 use crate::memory;
@@ -30,7 +30,7 @@ pub(super) fn decode(
     limits.check_file(bytes.len() as u64)?;
     let format = sniff(bytes)?;
     if format == ImageFormat::Jpeg
-        && let Some(picture) = jpeg::overview(bytes, limits, overview, deadline)
+        && let Some(picture) = jpeg::overview(bytes, limits, overview, deadline)?
     {
         return Ok(picture);
     }
@@ -70,7 +70,7 @@ fn full(
             })
             // A decoder that ran out of time says that it cannot read its file.
             .or_else(|error| deadline.check().and(Err(error)))?;
-    Ok(Picture::from(to_rgb(image)).upright(orientation))
+    Ok(Picture::from(to_rgb(image, format)).upright(orientation))
 }
 
 /// The format by the first bytes; names and types that clients state are often wrong.
@@ -87,14 +87,29 @@ fn sniff(bytes: &[u8]) -> Result<ImageFormat, Error> {
         Err(_) if is_heif(bytes) => Err(Error::unreadable(
             "HEIC and AVIF are not supported: send JPEG, PNG, WebP, BMP, GIF or TIFF",
         )),
+        Err(_) if is_iso_media(bytes) => Err(Error::unreadable(
+            "this is a video: send a still picture as JPEG, PNG, WebP, BMP, GIF or TIFF",
+        )),
         Err(_) => Err(Error::unreadable(
             "this is no image, or of an unknown format: send JPEG, PNG, WebP, BMP, GIF or TIFF",
         )),
     }
 }
 
-fn is_heif(bytes: &[u8]) -> bool {
+/// HEIC, AVIF, MP4 and MOV are of one family.
+fn is_iso_media(bytes: &[u8]) -> bool {
     bytes.get(4..8) == Some(b"ftyp")
+}
+
+/// Whether the major brand of a file of this family is one of still pictures (ISO/IEC 23008-12, AVIF).
+fn is_heif(bytes: &[u8]) -> bool {
+    const BRANDS: [&[u8; 4]; 10] = [
+        b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif", b"avis",
+    ];
+    is_iso_media(bytes)
+        && BRANDS
+            .iter()
+            .any(|brand| bytes.get(8..12) == Some(&brand[..]))
 }
 
 fn pixels(
@@ -143,6 +158,8 @@ fn pixels(
         // A picture of an animation, with alpha, is drawn onto a canvas with alpha.
         ImageFormat::WebP => area.saturating_mul(4 + 4),
         ImageFormat::Gif => first_frame(bytes, limits)?,
+        // The coefficients of a progressive one, two bytes each, of up to four components.
+        ImageFormat::Jpeg => area.saturating_mul(2 * 4),
         _ => given,
     };
     let forms = area.saturating_mul(4 + 3);
@@ -180,21 +197,23 @@ fn first_frame(bytes: &[u8], limits: &Limits) -> Result<u64, Error> {
 /// How the picture is to be turned. Broken metadata does not make an image unreadable.
 fn orientation(bytes: &[u8], format: ImageFormat, decoder: &mut impl ImageDecoder) -> Orientation {
     match format {
+        ImageFormat::Jpeg => jpeg::orientation(bytes),
         ImageFormat::WebP => webp::orientation(bytes),
-        ImageFormat::Png => {
-            let block = decoder.exif_metadata().unwrap_or_default();
-            exif::orientation(&block.unwrap_or_default())
-        }
+        ImageFormat::Png => png::orientation(bytes),
         _ => decoder.orientation().unwrap_or(Orientation::NoTransforms),
     }
 }
 
 /// Eight bits per sample; transparent parts show white, as most viewers would.
-fn to_rgb(image: DynamicImage) -> RgbImage {
+fn to_rgb(image: DynamicImage, format: ImageFormat) -> RgbImage {
     if !image.color().has_alpha() {
         return image.into_rgb8();
     }
     let image = image.into_rgba8();
+    // Where all of a BMP would be transparent, its writer left the fourth byte alone.
+    if format == ImageFormat::Bmp && image.pixels().all(|pixel| pixel.0[3] == 0) {
+        return DynamicImage::from(image).into_rgb8();
+    }
     let mut rgb = RgbImage::new(image.width(), image.height());
     for (to, from) in rgb.pixels_mut().zip(image.pixels()) {
         let [r, g, b, alpha] = from.0;
@@ -293,6 +312,49 @@ mod tests {
     }
 
     #[test]
+    fn exif_behind_the_picture_of_a_png_counts_too() {
+        let block = b"II\x2a\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+        let before = with_chunk(&png(20, 5), b"eXIf", block);
+        let (head, rest) = before.split_at(33);
+        let (exif, picture) = rest.split_at(12 + block.len());
+        let (data, end) = picture.split_at(picture.len() - 12);
+        let picture = decode(&[head, data, exif, end].concat()).unwrap();
+        assert_eq!((picture.width(), picture.height()), (5, 20));
+    }
+
+    /// A BMP of one row with an alpha channel, which the `image` crate writes for pixels that have one.
+    fn bmp(alphas: [u8; 2]) -> Vec<u8> {
+        let image =
+            image::RgbaImage::from_fn(2, 1, |x, _| image::Rgba([90, 60, 30, alphas[x as usize]]));
+        let mut bytes = Vec::new();
+        image
+            .write_to(&mut Cursor::new(&mut bytes), ImageFormat::Bmp)
+            .unwrap();
+        bytes
+    }
+
+    #[test]
+    fn a_bmp_that_would_show_nothing_has_no_alpha() {
+        let first = |alphas| decode(&bmp(alphas)).unwrap().pixels().get_pixel(0, 0).0;
+        assert_eq!(first([0, 0]), [90, 60, 30]);
+        assert_eq!(first([0, 255]), [255; 3]);
+    }
+
+    #[test]
+    fn a_video_is_told_from_a_still_picture() {
+        let reason = |brand: &str| {
+            let bytes = [b"\0\0\0\x18ftyp", brand.as_bytes(), &[0; 12]].concat();
+            decode(&bytes).unwrap_err().to_string()
+        };
+        for brand in ["heic", "mif1", "avif"] {
+            assert!(reason(brand).contains("not supported"), "{brand}");
+        }
+        for brand in ["mp42", "qt  ", "isom"] {
+            assert!(reason(brand).contains("video"), "{brand}");
+        }
+    }
+
+    #[test]
     fn a_decoder_that_is_late_is_not_an_unreadable_image() {
         let late = Deadline::after(Duration::ZERO);
         let error = super::decode(&png(100, 100), &LIMITS, &Overview::full(), &late).unwrap_err();
@@ -308,6 +370,7 @@ mod tests {
             b"GIF89a",
             b"\x89PNG\r\n\x1a\n",
             b"\0\0\0\x18ftypheic",
+            b"\0\0\0\x18ftypmp42",
             b"BM",
             b"P6 1 1 255 abc",
         ] {

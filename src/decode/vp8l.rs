@@ -29,6 +29,12 @@ const LENGTH_SYMBOLS: [usize; 19] = [
 const SYMBOLS: [usize; 5] = [256 + LENGTHS, 256, 256, 256, 40];
 const LENGTHS: usize = 24;
 
+/// Width and height by the head of a picture.
+pub(super) fn size(data: &[u8]) -> Result<(u32, u32), Error> {
+    let mut bits = Bits { data, at: 0 };
+    header(&mut bits)
+}
+
 /// Refuses a picture whose codes take too much. `size` is that of a channel of alpha, which does not say
 /// it itself.
 pub(super) fn check_codes(
@@ -42,7 +48,7 @@ pub(super) fn check_codes(
     };
     let (width, height) = match size {
         Some(size) => size,
-        None => walk.header()?,
+        None => header(&mut walk.bits)?,
     };
     let width = walk.transforms(width, height)?;
     let cache = walk.cache()?;
@@ -58,6 +64,16 @@ pub(super) fn check_codes(
         }
     }
     Ok(())
+}
+
+/// Width and height.
+fn header(bits: &mut Bits<'_>) -> Result<(u32, u32), Error> {
+    const SIGNATURE_BITS: u32 = 8;
+    const HINT_AND_VERSION_BITS: u32 = 4;
+    bits.take(SIGNATURE_BITS)?;
+    let size = (bits.take(14)? + 1, bits.take(14)? + 1);
+    bits.take(HINT_AND_VERSION_BITS)?;
+    Ok(size)
 }
 
 fn damaged() -> Error {
@@ -159,16 +175,6 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// Width and height.
-    fn header(&mut self) -> Result<(u32, u32), Error> {
-        const SIGNATURE_BITS: u32 = 8;
-        const HINT_AND_VERSION_BITS: u32 = 4;
-        self.bits.take(SIGNATURE_BITS)?;
-        let size = (self.bits.take(14)? + 1, self.bits.take(14)? + 1);
-        self.bits.take(HINT_AND_VERSION_BITS)?;
-        Ok(size)
-    }
-
     /// Walks over what happens to the pixels at the end. Gives the width before that.
     fn transforms(&mut self, mut width: u32, height: u32) -> Result<u32, Error> {
         const SUBTRACT_GREEN: u32 = 2;

@@ -60,12 +60,13 @@ pub(super) fn orientation(bytes: &[u8]) -> Orientation {
         })
 }
 
-/// A size that a lossy frame has to have.
+/// The size that a frame has to have.
 #[derive(Clone, Copy)]
 enum Room {
-    /// Of the whole picture. The decoder compares by itself, but takes the memory before it does.
+    /// Of the whole picture, with loss. The decoder compares by itself, but takes the memory before it does.
     AtMost(u32, u32),
-    /// Of a picture in an animation, which the decoder does not compare where alpha precedes it.
+    /// Of one without loss, for which the codes would be walked over in vain, and of a picture in an animation, which the
+    /// decoder does not compare where alpha precedes it.
     Exactly(u32, u32),
 }
 
@@ -98,6 +99,7 @@ pub(super) fn check_frames(
     // the whole one.
     let animation = chunks().next().is_some_and(|chunk| is_animation(&chunk));
     let mut seen = false;
+    let mut kinds = Kinds::default();
     for chunk in chunks() {
         match &chunk.name {
             // Only the first picture of an animation is decoded.
@@ -105,10 +107,11 @@ pub(super) fn check_frames(
                 check_whole(&chunk)?;
                 let room = frame_size(&chunk).filter(|_| animation).unwrap_or(canvas);
                 let parts = chunk.data.get(FRAME_HEAD..).unwrap_or_default();
-                Chunks(parts).try_for_each(|part| check_frame(&part, room, deadline))?;
+                let mut kinds = Kinds::default();
+                Chunks(parts)
+                    .try_for_each(|part| check_frame(&part, room, &mut kinds, deadline))?;
             }
-            b"VP8 " | b"VP8L" | b"ALPH" => check_frame(&chunk, canvas, deadline)?,
-            _ => {}
+            _ => check_frame(&chunk, canvas, &mut kinds, deadline)?,
         }
     }
     Ok(())
@@ -133,11 +136,41 @@ fn frame_size(frame: &Chunk<'_>) -> Option<Room> {
     Some(Room::Exactly(side([a, b, c]), side([d, e, f])))
 }
 
-fn check_frame(chunk: &Chunk<'_>, room: Room, deadline: &Deadline) -> Result<(), Error> {
+/// The kinds of data that a picture has had so far.
+#[derive(Default)]
+struct Kinds(Vec<[u8; 4]>);
+
+impl Kinds {
+    /// Refuses a second of a kind: each costs time, and the decoder takes the first.
+    fn add(&mut self, kind: [u8; 4]) -> Result<(), Error> {
+        if self.0.contains(&kind) {
+            return Err(Error::unreadable(
+                "the WebP is damaged: it has the data of its picture more than once",
+            ));
+        }
+        self.0.push(kind);
+        Ok(())
+    }
+}
+
+fn check_frame(
+    chunk: &Chunk<'_>,
+    room: Room,
+    kinds: &mut Kinds,
+    deadline: &Deadline,
+) -> Result<(), Error> {
+    if !matches!(&chunk.name, b"VP8 " | b"VP8L" | b"ALPH") {
+        return Ok(());
+    }
+    kinds.add(chunk.name)?;
     check_whole(chunk)?;
     match (&chunk.name, chunk.data) {
-        (b"VP8 ", data) => check_lossy(data, room),
-        (b"VP8L", data) => vp8l::check_codes(data, None, deadline),
+        (b"VP8 ", data) => lossy_size(data).map_or(Ok(()), |size| check_size(size, room)),
+        (b"VP8L", data) => {
+            let (width, height) = room.size();
+            check_size(vp8l::size(data)?, Room::Exactly(width, height))?;
+            vp8l::check_codes(data, None, deadline)
+        }
         (b"ALPH", [flags, data @ ..]) if flags & ALPHA_COMPRESSION == ALPHA_AS_VP8L => {
             vp8l::check_codes(data, Some(room.size()), deadline)
         }
@@ -145,10 +178,7 @@ fn check_frame(chunk: &Chunk<'_>, room: Room, deadline: &Deadline) -> Result<(),
     }
 }
 
-fn check_lossy(data: &[u8], room: Room) -> Result<(), Error> {
-    let Some((across, down)) = lossy_size(data) else {
-        return Ok(());
-    };
+fn check_size((across, down): (u32, u32), room: Room) -> Result<(), Error> {
     if room.holds(across, down) {
         return Ok(());
     }
@@ -167,8 +197,7 @@ fn check_whole(chunk: &Chunk<'_>) -> Result<(), Error> {
     ))
 }
 
-/// Width and height of a lossy frame. Those of one without loss the decoder compares by itself before
-/// it takes memory.
+/// Width and height of a lossy frame.
 fn lossy_size(data: &[u8]) -> Option<(u32, u32)> {
     let [a, b, c, d] = *data.get(6..)?.first_chunk()?;
     // The upper two bits say how to enlarge it.
@@ -278,6 +307,35 @@ mod tests {
         // Where no animation is stated, its pictures are part of the whole one.
         assert!(fits(0x10, &[frame(20, 10, &lossy(64, 48))]));
         assert!(!fits(0x10, &[frame(65, 48, &lossy(65, 48))]));
+    }
+
+    /// The head of a picture without loss.
+    fn lossless(width: u32, height: u32) -> Vec<u8> {
+        let size = (width - 1) | (height - 1) << 14;
+        chunk(b"VP8L", &[&[0x2f][..], &size.to_le_bytes()].concat())
+    }
+
+    #[test]
+    fn a_picture_without_loss_is_as_large_as_the_file_says() {
+        let reason = |chunk| check(&file(&[chunk])).unwrap_err().to_string();
+        for (width, height) in [(64, 47), (63, 48), (16_384, 16_384)] {
+            assert!(reason(lossless(width, height)).contains("in 64 x 48 pixels"));
+        }
+        // Of the right size, it is looked at, and has no codes.
+        assert!(reason(lossless(64, 48)).contains("makes no sense"));
+    }
+
+    #[test]
+    fn there_is_one_picture() {
+        let alpha = chunk(b"ALPH", &[0]);
+        let whole = [alpha.clone(), lossy(64, 48)];
+        assert!(check(&file(&whole)).is_ok());
+        for more in whole.clone() {
+            let error = check(&file(&[&whole[..], &[more]].concat())).unwrap_err();
+            assert!(error.to_string().contains("more than once"));
+        }
+        // Another file behind it does not count.
+        assert!(check(&[file(&whole), file(&whole)].concat()).is_ok());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The log callback, the only state the library shares between handles. Silent until set.
+//! The log callback, the only setting that all handles share. Silent until set.
 
 use std::cell::Cell;
 use std::ffi::CString;

@@ -272,7 +272,7 @@ pub unsafe extern "C" fn liveness_check_pixels_json(
     }
 }
 
-/// Names what a handle computes with, as JSON: `{"version":"0.1.0","engine":"embedded 1",
+/// Names what a handle computes with, as JSON: `{"version":"0.1.0","engine":"embedded 2",
 /// "models":"2026.11.0+1a2b3c4d","files":[{"name":"detector","file":"detector.onnx",
 /// "sha256":"..."}]}`.
 ///

@@ -218,7 +218,7 @@ pub struct LivenessResult {
     pub quality_outside: f32,
     /// Estimated turn of the head in degrees, positive towards the subject's left.
     pub quality_yaw: f32,
-    /// Estimated nod of the head in degrees, positive upwards.
+    /// Estimated nod of the head in degrees, positive upwards; a hint only: large nods come out as a few degrees.
     pub quality_pitch: f32,
     /// Tilt of the head in the image plane in degrees, positive clockwise.
     pub quality_roll: f32,

@@ -604,6 +604,27 @@ pub fn many_codes(groups: u32, lossy: &[u8], side: u32) -> [Vec<u8>; 3] {
     ]
 }
 
+/// A WebP of 64 x 64 pixels with so many pictures that claim to have 16,384 a side and transforms that depend on the
+/// pixels, all of one colour.
+pub fn claimed_pixels(pictures: usize) -> Vec<u8> {
+    const SIDE: u32 = 16_384;
+    const PARTS_OF_4_PIXELS: u32 = 0;
+    let mut bits = Bits::default();
+    bits.push(0x2f, 8)
+        .push(SIDE - 1, 14)
+        .push(SIDE - 1, 14)
+        .push(0, 4);
+    for transform in [0, 1] {
+        bits.push(1 | transform << 1, 3)
+            .push(PARTS_OF_4_PIXELS, 3)
+            .push(0, 1);
+        (0..5).for_each(|_| {
+            bits.one_symbol(0);
+        });
+    }
+    extended_webp(0, 64, &vec![riff_chunk(b"VP8L", &bits.bytes); pictures])
+}
+
 /// A PNG with so many empty texts before its picture.
 pub fn many_texts(image: &RgbImage, texts: usize) -> Vec<u8> {
     let mut png = Cursor::new(Vec::new());

@@ -112,6 +112,11 @@ fn bombs() -> Vec<(&'static str, &'static str, Vec<u8>)> {
             files::gif(4, 4, 250_000, &files::plain_lzw(16)),
         ),
         (
+            "a WebP of many pictures that claim to be large",
+            "002",
+            files::claimed_pixels(100_000),
+        ),
+        (
             "an animated WebP of many frames",
             "051",
             files::animated_webp(&RgbImage::new(64, 64), 20_000),

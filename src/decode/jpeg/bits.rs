@@ -97,6 +97,20 @@ impl<'a> Bits<'a> {
         self.missing > self.count.into()
     }
 
+    /// Whether there are no more bits, or less than a byte of them before a marker that ends all of the data.
+    pub fn has_ended(&self) -> bool {
+        let Some(left) = u64::from(self.count).checked_sub(self.missing) else {
+            return true;
+        };
+        let rest = self.data.get(self.at..).unwrap_or_default();
+        let stands = rest.iter().position(|byte| *byte != 0xff);
+        let ends = match stands.map(|fill| (fill, rest[fill])) {
+            Some((0, _)) | Some((_, 0x00 | 0xd0..=0xd7)) => false,
+            Some(_) | None => true,
+        };
+        left < 8 && ends
+    }
+
     /// Passes over the padding and the marker that ends a stretch; `None` where that is not due.
     pub fn marker(&mut self, expected: u8) -> Option<()> {
         self.refill();
@@ -166,6 +180,19 @@ mod tests {
         let mut bits = Bits::new(&[0xab, 0xff, 0xd9]);
         assert_eq!((take(&mut bits, 8), bits.is_exhausted()), (0xab, false));
         assert_eq!((take(&mut bits, 1), bits.is_exhausted()), (0, true));
+    }
+
+    #[test]
+    fn data_end_at_a_marker_that_restarts_nothing() {
+        let has_ended = |data: &[u8], taken: u32| {
+            let mut bits = Bits::new(data);
+            take(&mut bits, taken);
+            bits.has_ended()
+        };
+        assert!(has_ended(&[0x12, 0xff, 0xd9], 1) && has_ended(&[0x12, 0xff, 0xff, 0xe1], 9));
+        assert!(has_ended(&[0x12, 0xff], 8) && has_ended(&[0x12], 8) && has_ended(&[0x12], 9));
+        assert!(!has_ended(&[0x12, 0x34, 0xff, 0xd9], 8));
+        assert!(!has_ended(&[0x12, 0xff, 0xd3], 8) && !has_ended(&[0x12, 0xff, 0x00], 8));
     }
 
     #[test]

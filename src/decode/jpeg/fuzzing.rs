@@ -29,7 +29,7 @@ pub fn compare_jpeg_decoders(bytes: &[u8]) {
         return;
     }
     for unit in [8, 4, 2, 1] {
-        let Some(picture) = header.decode(unit, header.whole(), &deadline) else {
+        let Ok(picture) = header.decode(unit, header.whole(), &deadline) else {
             return;
         };
         let full = encoded::decode(bytes, &LIMITS, &Overview::full(), &deadline)

@@ -5,6 +5,9 @@
 
 use image::metadata::Orientation;
 
+use super::segments::exif_block;
+use crate::decode::exif;
+
 /// Samples of a block's side.
 pub(super) const BLOCK: usize = 8;
 
@@ -111,14 +114,10 @@ fn adobe(segment: &[u8]) -> Option<()> {
 }
 
 impl<'a> Tables<'a> {
-    /// Where a file has several EXIF blocks the last one counts, as in the `image` crate, which refuses
-    /// a part of extended XMP that has not all its numbers.
+    /// The first of several EXIF blocks counts. The `image` crate refuses a part of extended XMP that has not all its
+    /// numbers.
     fn application(&mut self, segment: &'a [u8]) -> Option<()> {
-        if let Some(exif) = segment.strip_prefix(b"Exif\0\0")
-            && !exif.is_empty()
-        {
-            self.exif = Some(exif);
-        }
+        self.exif = self.exif.or_else(|| exif_block(segment));
         let part = segment.strip_prefix(b"http://ns.adobe.com/xmp/extension/\0");
         part.is_none_or(|part| part.is_empty() || part.len() >= EXTENDED_XMP_HEAD)
             .then_some(())
@@ -217,12 +216,12 @@ impl<'a> Tables<'a> {
             .zip(scanned)
             .map(component)
             .collect();
-        // Broken metadata does not make an image unreadable.
-        let orientation = self.exif.and_then(Orientation::from_exif_chunk);
         Some(Header {
             width: frame.width,
             height: frame.height,
-            orientation: orientation.unwrap_or(Orientation::NoTransforms),
+            orientation: self
+                .exif
+                .map_or(Orientation::NoTransforms, exif::orientation),
             components: components?,
             restart_interval: self.restart_interval,
             data,

@@ -4,7 +4,7 @@
 //! a half, a quarter or an eighth of its size, which leaves out most of the work but the reading of the
 //! entropy-coded data, and most of that. This decoder knows what cameras write: sequential Huffman
 //! coding, 8 bits, grey or YCbCr. Whatever is unusual or damaged it leaves alone, and the `image` crate
-//! decides on it: what is read and what is refused does not depend on this decoder.
+//! decides on it. Only where data are missing this decoder refuses a file that the other would read.
 
 mod bits;
 #[cfg(fuzzing)]
@@ -14,6 +14,7 @@ mod huffman;
 mod idct;
 mod scan;
 mod scans;
+mod segments;
 
 use std::ops::Range;
 
@@ -23,30 +24,41 @@ use super::{Limits, Rect};
 use crate::deadline::Deadline;
 use crate::error::Error;
 use crate::memory;
-use header::Header;
-use scan::Grid;
+use header::{BLOCK, Header};
+use scan::{Fault, Grid};
 
 #[cfg(fuzzing)]
 pub use fuzzing::compare_jpeg_decoders;
 use scans::Markers;
 pub(in crate::decode) use scans::image;
+pub(in crate::decode) use segments::orientation;
 
-/// A picture of the whole, if it is of use at less than full size.
+/// A picture of the whole, if it is of use at less than full size. Refuses one whose data end before it does, which
+/// another decoder would fill with grey.
 pub(super) fn overview(
     bytes: &[u8],
     limits: &Limits,
     overview: &Overview,
     deadline: &Deadline,
-) -> Option<Picture<'static>> {
-    let header = Header::parse(bytes)?;
+) -> Result<Option<Picture<'static>>, Error> {
+    let Some(header) = Header::parse(bytes) else {
+        return Ok(None);
+    };
     let [width, height] = header.size();
-    let unit = unit_for(overview, width, height);
-    if unit == 1 {
-        return None;
+    if limits.check_size(width, height).is_err() || header.check(bytes).is_err() {
+        return Ok(None);
     }
-    limits.check_size(width, height).ok()?;
-    header.check(bytes).ok()?;
-    header.decode(unit, header.whole(), deadline)
+    let picture = match unit_for(overview, width, height) {
+        1 => header.check_data(deadline).map(|()| None),
+        unit => header.decode(unit, header.whole(), deadline).map(Some),
+    };
+    match picture {
+        Ok(picture) => Ok(picture),
+        Err(Fault::Other) => Ok(None),
+        Err(Fault::Incomplete) => Err(Error::unreadable(
+            "the JPEG is damaged: its data end before the picture does",
+        )),
+    }
 }
 
 /// A picture of what the glances look at, as fine as they need.
@@ -56,7 +68,9 @@ pub(super) fn detail(
     deadline: &Deadline,
 ) -> Option<Picture<'static>> {
     let header = Header::parse(bytes)?;
-    header.decode(unit_of(glances), header.around(glances), deadline)
+    header
+        .decode(unit_of(glances), header.around(glances), deadline)
+        .ok()
 }
 
 impl Header<'_> {
@@ -113,13 +127,18 @@ impl Header<'_> {
         unit: u32,
         part: [Range<usize>; 2],
         deadline: &Deadline,
-    ) -> Option<Picture<'static>> {
+    ) -> Result<Picture<'static>, Fault> {
         let grid = Grid::new(self, unit as usize, part);
         // As it is stored, and turned upright.
-        memory::expect(2 * grid.bytes()).ok()?;
+        memory::expect(2 * grid.bytes()).map_err(|_| Fault::Other)?;
         let origin = grid.origin().map(|start| start as u32 * unit);
         let pixels = scan::decode(self, grid, deadline)?;
-        Some(Picture::part(pixels, self.size(), origin, unit).upright(self.orientation))
+        Ok(Picture::part(pixels, self.size(), origin, unit).upright(self.orientation))
+    }
+
+    /// Looks whether the data are all there, without a pixel being decoded.
+    fn check_data(&self, deadline: &Deadline) -> Result<(), Fault> {
+        scan::check(self, Grid::new(self, BLOCK, self.whole()), deadline)
     }
 }
 

@@ -101,25 +101,43 @@ struct Scan<'a> {
     restarts: u8,
 }
 
-/// The wanted part of a picture; `None` where its data are not what they should be, or when the time
-/// is up. Where the last row is wanted, all of the data are looked at, and the end of the image too.
-pub(super) fn decode(header: &Header<'_>, grid: Grid, deadline: &Deadline) -> Option<RgbImage> {
-    let mut scan = Scan::new(header, grid)?;
+/// Why a picture is not decoded here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// Its data end before it does.
+    Incomplete,
+    /// Its data are not what they should be, or there is no time or memory for it.
+    Other,
+}
+
+/// The wanted part of a picture. Where the last row is wanted, all of the data are looked at, and the end
+/// of the image too.
+pub(super) fn decode(
+    header: &Header<'_>,
+    grid: Grid,
+    deadline: &Deadline,
+) -> Result<RgbImage, Fault> {
+    let mut scan = Scan::new(header, grid).ok_or(Fault::Other)?;
     let [width, height] = scan.grid.decoded();
     let mut pixels = Vec::with_capacity(3 * width * height);
     let rows = scan.grid.wanted[1].clone();
     for row in 0..rows.end {
-        deadline.check().ok()?;
-        scan.row(rows.contains(&row))?;
+        scan.row(rows.contains(&row), deadline)?;
         if rows.contains(&row) {
             let left = height - pixels.len() / (3 * width);
             scan.write(width, left.min(scan.grid.mcu[1]), &mut pixels);
         }
     }
     if rows.end == scan.grid.all[1] {
-        scan.bits.marker(END_OF_IMAGE)?;
+        scan.due(|scan| scan.bits.marker(END_OF_IMAGE))?;
     }
-    RgbImage::from_raw(width as u32, height as u32, pixels)
+    RgbImage::from_raw(width as u32, height as u32, pixels).ok_or(Fault::Other)
+}
+
+/// Looks whether the data reach to the end of the picture.
+pub(super) fn check(header: &Header<'_>, grid: Grid, deadline: &Deadline) -> Result<(), Fault> {
+    let mut scan = Scan::new(header, grid).ok_or(Fault::Other)?;
+    (0..scan.grid.all[1]).try_for_each(|_| scan.row(false, deadline))
 }
 
 impl<'a> Scan<'a> {
@@ -153,7 +171,23 @@ impl<'a> Scan<'a> {
     }
 
     /// Reads a row of MCUs.
-    fn row(&mut self, wanted: bool) -> Option<()> {
+    fn row(&mut self, wanted: bool, deadline: &Deadline) -> Result<(), Fault> {
+        deadline.check().map_err(|_| Fault::Other)?;
+        self.due(|scan| scan.mcus(wanted))
+    }
+
+    /// What makes no sense any more where the data have ended is missing.
+    fn due(&mut self, read: impl FnOnce(&mut Self) -> Option<()>) -> Result<(), Fault> {
+        read(self).ok_or_else(|| {
+            if self.bits.has_ended() {
+                Fault::Incomplete
+            } else {
+                Fault::Other
+            }
+        })
+    }
+
+    fn mcus(&mut self, wanted: bool) -> Option<()> {
         let columns = self.grid.wanted[0].clone();
         for column in 0..self.grid.all[0] {
             self.restart()?;

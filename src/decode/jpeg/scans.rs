@@ -5,41 +5,20 @@
 //! file. It can be bounded: the decoder gets nothing behind the end of the image, and whatever could be
 //! a marker before that end counts as one, even inside a segment. Entropy-coded data hold no such bytes.
 
+use super::segments::{check_inks, end};
 use crate::error::Error;
 
 /// The file up to the end of the image, for a decoder to read and no more, and what that may meet in it.
-/// Refuses a file without that end, and one whose metadata would keep a decoder busy.
+/// Refuses a file without that end, for a decoder fills what is missing with grey, which is no image of a
+/// face; one whose metadata would keep a decoder busy; and one whose colours cannot be told.
 pub(in crate::decode) fn image(bytes: &[u8]) -> Result<(&[u8], Markers), Error> {
     let end =
         end(bytes).ok_or_else(|| Error::unreadable("the JPEG is truncated: its end is missing"))?;
     let image = &bytes[..end];
     let markers = Markers::of(image);
     markers.check_metadata()?;
+    check_inks(image)?;
     Ok((image, markers))
-}
-
-/// The decoder fills what is missing of a truncated file with grey, which is no image of a face.
-/// So this walks over the markers to the end of the image; what follows it (further pictures,
-/// video, padding) does not matter. `None` where the end is missing.
-fn end(bytes: &[u8]) -> Option<usize> {
-    let mut rest = bytes.get(2..).unwrap_or_default();
-    while let Some(at) = rest.iter().position(|byte| *byte == 0xff) {
-        rest = &rest[at..];
-        let fill = rest.iter().position(|byte| *byte != 0xff)?;
-        let marker = rest[fill];
-        rest = &rest[fill + 1..];
-        match marker {
-            0xd9 => return Some(bytes.len() - rest.len()),
-            // Stuffed bytes, restart markers and others without a length.
-            0x00 | 0x01 | 0xd0..=0xd8 => {}
-            _ => {
-                let [high, low] = rest.first_chunk()?;
-                let length = usize::from(u16::from_be_bytes([*high, *low]));
-                rest = rest.get(length.max(2)..)?;
-            }
-        }
-    }
-    None
 }
 
 /// Segments of the kind that holds extended XMP, times markers, that an image may have. At each marker

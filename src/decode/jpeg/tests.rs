@@ -240,7 +240,7 @@ fn orientation_is_applied_to_the_whole_and_to_parts() {
                 [98, 131]
             }
         );
-        let reduced = overview(&bytes, &LIMITS, &coarse(), &far()).unwrap();
+        let reduced = seen(&bytes).unwrap();
         assert_eq!(
             (reduced.unit(), [reduced.width(), reduced.height()]),
             (4, size)
@@ -272,13 +272,18 @@ fn coarse() -> Overview {
     }
 }
 
+/// At less than full size, if this decoder reads it.
+fn seen(bytes: &[u8]) -> Option<Picture<'static>> {
+    overview(bytes, &LIMITS, &coarse(), &far()).ok().flatten()
+}
+
 #[test]
 fn what_is_unusual_is_left_to_others() {
     let image = picture([160, 160]);
     let sampling =
         |factor| move |encoder: &mut Encoder<&mut Vec<u8>>| encoder.set_sampling_factor(factor);
     let usual = encode(&image, ColorType::Rgb, sampling(SamplingFactor::F_2_2));
-    assert!(overview(&usual, &LIMITS, &coarse(), &far()).is_some());
+    assert!(seen(&usual).is_some());
     let unusual = [
         encode(&image, ColorType::Cmyk, |_| {}),
         encode(&image, ColorType::Rgb, |encoder| {
@@ -289,25 +294,26 @@ fn what_is_unusual_is_left_to_others() {
         [&usual[..2], &[0xff], &usual[2..]].concat(),
     ];
     for bytes in unusual {
-        assert!(overview(&bytes, &LIMITS, &coarse(), &far()).is_none());
+        assert!(seen(&bytes).is_none());
     }
     // Nor is anything beyond the limits looked at.
     let small = Limits {
         side: 159,
         ..LIMITS
     };
-    assert!(overview(&usual, &small, &coarse(), &far()).is_none());
+    assert!(
+        overview(&usual, &small, &coarse(), &far())
+            .unwrap()
+            .is_none()
+    );
 }
 
 #[test]
 fn what_needs_all_pixels_is_left_to_others() {
     let bytes = encode(&picture([31, 31]), ColorType::Rgb, |_| {});
-    assert!(overview(&bytes, &LIMITS, &coarse(), &far()).is_none());
+    assert!(seen(&bytes).is_none());
     let bytes = encode(&picture([32, 32]), ColorType::Rgb, |_| {});
-    assert_eq!(
-        overview(&bytes, &LIMITS, &coarse(), &far()).unwrap().unit(),
-        2
-    );
+    assert_eq!(seen(&bytes).unwrap().unit(), 2);
 }
 
 fn code(bytes: &[u8], overview: &Overview) -> Option<ErrorCode> {
@@ -322,12 +328,9 @@ fn damaged_files_get_the_same_answer() {
         encoder.set_sampling_factor(SamplingFactor::F_2_2);
         encoder.set_restart_interval(3);
     });
-    assert!(overview(&bytes, &LIMITS, &coarse(), &far()).is_some());
+    assert!(seen(&bytes).is_some());
     for end in 0..bytes.len() {
-        assert!(
-            overview(&bytes[..end], &LIMITS, &coarse(), &far()).is_none(),
-            "{end}"
-        );
+        assert!(seen(&bytes[..end]).is_none(), "{end}");
         assert_eq!(
             code(&bytes[..end], &coarse()),
             Some(ErrorCode::UnreadableImage),
@@ -392,7 +395,7 @@ fn missing_rows_and_wrong_markers_are_noticed() {
         })
     };
     let (plain, marked) = (with(0), with(4));
-    let is_left = |bytes: &[u8]| overview(bytes, &LIMITS, &coarse(), &far()).is_none();
+    let is_left = |bytes: &[u8]| seen(bytes).is_none();
     assert!(!is_left(&plain) && !is_left(&marked));
     // Taller than its data.
     let mut tall = plain.clone();
@@ -421,10 +424,57 @@ fn missing_rows_and_wrong_markers_are_noticed() {
 }
 
 #[test]
+fn a_picture_that_ends_too_early_is_refused_at_every_size() {
+    let whole = encode(&grained([64, 48]), ColorType::Rgb, |encoder| {
+        encoder.set_restart_interval(3);
+    });
+    let start = whole.len() - Header::parse(&whole).unwrap().data.len();
+    for end in (start..whole.len() - 20).step_by(7) {
+        for rest in [&[0xff, 0xd9][..], &whole] {
+            let broken = [&whole[..end], rest].concat();
+            for overview in [coarse(), Overview::full()] {
+                let error = encoded::decode(&broken, &LIMITS, &overview, &far()).unwrap_err();
+                assert_eq!(error.code(), ErrorCode::UnreadableImage, "{end}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_first_exif_block_counts() {
+    for (first, second, size) in [(1, 6, [64, 48]), (6, 1, [48, 64])] {
+        let bytes = encode(&picture([64, 48]), ColorType::Rgb, |encoder| {
+            encoder.add_app_segment(1, b"Exif\0\0").unwrap();
+            encoder.add_app_segment(1, &exif(first)).unwrap();
+            encoder.add_app_segment(1, &exif(second)).unwrap();
+        });
+        let full = encoded::decode(&bytes, &LIMITS, &Overview::full(), &far()).unwrap();
+        for picture in [full, seen(&bytes).unwrap()] {
+            assert_eq!([picture.width(), picture.height()], size);
+        }
+    }
+}
+
+#[test]
+fn four_inks_must_say_how_they_are_stored() {
+    let bytes = encode(&picture([64, 48]), ColorType::Cmyk, |_| {});
+    let marker = bytes.windows(2).position(|pair| pair == [0xff, 0xee]);
+    let (head, adobe) = bytes.split_at(marker.unwrap());
+    let rest = &adobe[16..];
+    assert!(encoded::decode(&bytes, &LIMITS, &coarse(), &far()).is_ok());
+    let error = encoded::decode(&[head, rest].concat(), &LIMITS, &coarse(), &far()).unwrap_err();
+    assert!(error.to_string().contains("four inks"), "{error}");
+}
+
+#[test]
 fn the_time_limit_holds() {
     let bytes = encode(&picture([256, 256]), ColorType::Rgb, |_| {});
     let over = Deadline::after(Duration::ZERO);
-    assert!(overview(&bytes, &LIMITS, &coarse(), &over).is_none());
+    assert!(
+        overview(&bytes, &LIMITS, &coarse(), &over)
+            .unwrap()
+            .is_none()
+    );
     let error = encoded::decode(&bytes, &LIMITS, &coarse(), &over).unwrap_err();
     assert_eq!(error.code(), ErrorCode::Internal);
 }

@@ -133,7 +133,7 @@ def _look(**doubt: float) -> dict:
 
 DEFAULTS = {
     "schema": 3,
-    "version": "2026.11.6",
+    "version": "2026.11.7",
     "detector": {
         "file": "detector.onnx",
         "sha256": "",

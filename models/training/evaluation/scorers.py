@@ -15,7 +15,7 @@ import torch
 
 from ..export import MODELS, read_manifest
 from ..geometry import to_input
-from ..spoof.evaluate import crops_of, means_so_far, onnx_logits
+from ..spoof.evaluate import after_each_look, crops_of, live_logits, onnx_logits, settled, sigmoid
 from ..spoof.teachers import Teachers, combine
 from .presentations import Presentation, read
 
@@ -40,22 +40,6 @@ class Scorer(Protocol):
     def __call__(self, presentations: Sequence[Presentation]) -> list[Outcome]: ...
 
 
-def sigmoid(z: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-np.asarray(z, np.float64)))
-
-
-def settled(fused: np.ndarray, looks: Sequence[dict]) -> tuple[np.ndarray, np.ndarray]:
-    """Of the fused logits after each look, n x looks, those after as many as doubt asks for, as in src/spoof.rs; and
-    how many those are."""
-    found, doubt, taken = fused[:, 0], np.ones(len(fused)), np.ones(len(fused), int)
-    for after, look in zip(fused.T[1:], looks[1:], strict=True):
-        attack, live = (look.get("doubt", {}).get(side, np.inf) for side in ("attack", "live"))
-        doubt = np.where(doubt > 0, np.clip(np.minimum(found + attack, live - found), 0, 1), 0)
-        found = (1 - doubt) * found + doubt * after
-        taken += doubt > 0
-    return found, taken
-
-
 class Fusion:
     """The liveness networks of a manifest: after each look their live logits, means over the views so far, are
     weighted and added; another look follows, by how much doubt there is."""
@@ -73,13 +57,8 @@ class Fusion:
     def judge(self, image: np.ndarray, boxes: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """P(bona fide) per box of an RGB image, and after how many looks."""
         crops = [crops_of(image, box, self.networks) for box in boxes]
-        fused = np.tile([look["bias"] for look in self.looks], (len(boxes), 1))
-        for network in self.networks:
-            views = np.stack([c[network["name"]] for c in crops])
-            flat = views.reshape(-1, *views.shape[2:])
-            logits = self._runs[network["name"]](to_input(flat))[:, 0]
-            fused += network["weights"] * means_so_far(logits.reshape(views.shape[:2]), network["views"])
-        logits, taken = settled(fused, self.looks)
+        seen = {name: live_logits(np.stack([c[name] for c in crops]), run) for name, run in self._runs.items()}
+        logits, taken = settled(after_each_look(seen, self.networks, self.looks), self.looks)
         return sigmoid(logits), taken
 
 

@@ -143,7 +143,11 @@ def _measured(outcome: Outcome) -> dict[str, float]:
 def disturbed_series(presentations: Sequence[Presentation], library: Library) -> Iterator[Series]:
     """The library on each image and its disturbances, those without a verdict at first included."""
     for p in presentations:
-        image = np.ascontiguousarray(read(p))
+        try:
+            image = np.ascontiguousarray(read(p))
+        except ValueError:
+            yield Series(p, None, dict.fromkeys(DISTURBANCES), {})
+            continue
         plain, *moved = library.check([image, *(apply(image) for apply in DISTURBANCES.values())])
         answers = {name: o.probability for name, o in zip(DISTURBANCES, moved, strict=True)}
         yield Series(p, plain.probability, answers, _measured(plain))

@@ -5,7 +5,7 @@ The figures of what ships come from ``python -m training.evaluation``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -37,11 +37,36 @@ def crops_of(image: np.ndarray, box: np.ndarray, networks: list[dict]) -> dict[s
     return out
 
 
+def sigmoid(z: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-np.asarray(z, np.float64)))
+
+
 def means_so_far(logits: np.ndarray, views: list[dict | None]) -> np.ndarray:
     """n x looks, from n x views without those of null: the means after each look, 0 before the first view."""
     seen = np.cumsum([view is not None for view in views])
     sums = np.concatenate([np.zeros((len(logits), 1)), logits.cumsum(1)], 1)
     return sums[:, seen] / np.maximum(seen, 1)
+
+
+def after_each_look(logits: dict[str, np.ndarray], networks: list[dict], looks: list[dict]) -> np.ndarray:
+    """n x looks: the fused logits of a manifest's networks, from the live logits (n x views) of each."""
+    count = len(next(iter(logits.values())))
+    fused = np.tile([float(look["bias"]) for look in looks], (count, 1))
+    for network in networks:
+        fused += network["weights"] * means_so_far(logits[network["name"]], network["views"])
+    return fused
+
+
+def settled(fused: np.ndarray, looks: Sequence[dict]) -> tuple[np.ndarray, np.ndarray]:
+    """Of the fused logits after each look, n x looks, those after as many as doubt asks for, as in src/spoof.rs; and
+    how many those are."""
+    found, doubt, taken = fused[:, 0], np.ones(len(fused)), np.ones(len(fused), int)
+    for after, look in zip(fused.T[1:], looks[1:], strict=True):
+        attack, live = (look.get("doubt", {}).get(side, np.inf) for side in ("attack", "live"))
+        doubt = np.where(doubt > 0, np.clip(np.minimum(found + attack, live - found), 0, 1), 0)
+        found = (1 - doubt) * found + doubt * after
+        taken += doubt > 0
+    return found, taken
 
 
 class ValidationSet:
@@ -53,6 +78,7 @@ class ValidationSet:
         crops = [crops_of(dataset.read_image(Path(root) / r.path), r.largest.box, networks) for r in self.records]
         self.crops = {network["name"]: np.stack([c[network["name"]] for c in crops]) for network in networks}
         self.source = np.array([r.source for r in self.records])
+        self.group = np.array([f"{r.source}/{r.group}" for r in self.records])
         self.live = np.array([r.label not in SPECIES for r in self.records])
         self.species = np.array([r.label for r in self.records])
 

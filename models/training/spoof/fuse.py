@@ -14,6 +14,7 @@ the others, and attacks as much as bona fide presentations.
 from __future__ import annotations
 
 import argparse
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,7 +23,8 @@ from torch import nn
 
 from ..export import MODELS, export_spoof, read_manifest, write_manifest
 from .clips import BONA_FIDE_WEB
-from .evaluate import LABELLED, ValidationSet, live_logits, means_so_far, onnx_logits
+from .evaluate import LABELLED, ValidationSet, after_each_look, live_logits, means_so_far, onnx_logits, settled, sigmoid
+from .metrics import apcer_at_bpcer, auc, expected_calibration_error
 from .train import load_average
 
 # Weight of a whole cell of source and class. NUAA is solved at once and says little; web portraits
@@ -73,6 +75,30 @@ def fit_looks(spoof: dict, logits: dict[str, np.ndarray], live: np.ndarray, weig
             spoof["networks"][n]["weights"][at] = round(float(factor), 4)
 
 
+def of_unseen_groups(spoof: dict, logits: dict[str, np.ndarray], data: ValidationSet) -> np.ndarray:
+    """Fused logits of the images of labelled sources, each by weights fitted without its group; NaN for the others."""
+    found = np.full(len(data.live), np.nan)
+    for group in np.unique(data.group[np.isin(data.source, LABELLED)]):
+        own = data.group == group
+        trial = copy.deepcopy(spoof)
+        fit_looks(trial, logits, data.live, sample_weights(data, ~own))
+        found[own] = settled(after_each_look(logits, trial["networks"], trial["looks"]), trial["looks"])[0][own]
+    return found
+
+
+def summary(logits: np.ndarray, live: np.ndarray) -> str:
+    """What the fused logits of these images are worth."""
+    bona, attack = logits[live], logits[~live]
+    rates = {
+        "AUC": f"{auc(bona, attack):.3f}",
+        "BPCER": f"{(bona < 0).mean():.1%}",
+        "APCER": f"{(attack >= 0).mean():.1%}",
+        "APCER at BPCER 5 %": f"{apcer_at_bpcer(bona, attack, 0.05):.1%}",
+        "calibration error": f"{expected_calibration_error(sigmoid(logits), live.astype(float)):.3f}",
+    }
+    return ", ".join(f"{name} {value}" for name, value in rates.items())
+
+
 def trained(checkpoint: Path | None, wide: Path | None) -> dict[str, nn.Module]:
     """The networks of these checkpoints, by their names in the manifest."""
     nets = dict(load_average(checkpoint)) if checkpoint else {}
@@ -100,7 +126,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     for at, look in enumerate(spoof["looks"]):
         weights = {n["name"]: n["weights"][at] for n in spoof["networks"]}
         print(f"look {at + 1}: weights {weights}, bias {look['bias']}")
-    print(f"from {len(web)} images ({web.sum()} web portraits)")
+    print(f"from {len(web)} images ({web.sum()} web portraits); of the {(~web).sum()} others:")
+    fused = settled(after_each_look(logits, spoof["networks"], spoof["looks"]), spoof["looks"])[0]
+    print(f"as fitted: {summary(fused[~web], data.live[~web])}")
+    print(f"by fits without their group: {summary(of_unseen_groups(spoof, logits, data)[~web], data.live[~web])}")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """A small copy of what training reads, to take to another machine: ``python -m training.spoof.pack``.
 
 Keeps the images of the train split that ``clips.real_sources``, ``clips.unlabelled_sources`` and
-``training.spoof.render`` use, cut to the surroundings that they look at, a face each and none larger than it is ever
-shown, as WebP; and a labels.csv with the boxes moved accordingly. About a third of the size of the original files.
+``training.spoof.render`` use, cut to the surroundings that they look at, a face each and none higher than ``--side``, as
+WebP; and a labels.csv with the boxes moved accordingly. About half the size of the original files. Training shows some
+faces larger than that, up to 240 px high: they lose a little detail.
 """
 
 from __future__ import annotations

@@ -316,7 +316,21 @@ def _place(rng: Rng, medium: Medium, fill: bool, frame: tuple[int, int]) -> np.n
     rotation = np.float32([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     target = ((corners - middle) * scale) @ rotation.T + centre
     target += rng.normal(0, bend * scale * min(mh, mw), (4, 2))
-    return cv2.getPerspectiveTransform(corners, target.astype(np.float32))
+    matrix = cv2.getPerspectiveTransform(corners, target.astype(np.float32))
+    return _enlarged(matrix, (mh, mw), frame) if fill else matrix
+
+
+def _enlarged(matrix: np.ndarray, medium: tuple[int, int], frame: tuple[int, int]) -> np.ndarray:
+    """As much larger as it takes for the turned medium to reach every corner of the frame: no other class of images
+    has stripes where the picture ended."""
+    (mh, mw), (height, width) = medium, frame
+    corners = np.float32([[[0, 0], [width - 1, 0], [width - 1, height - 1], [0, height - 1]]])
+    grow = np.array([[1.02, 0, -0.01 * width], [0, 1.02, -0.01 * height], [0, 0, 1]])
+    while True:
+        seen = cv2.perspectiveTransform(corners, np.linalg.inv(matrix))[0]
+        if (seen >= 0).all() and (seen <= (mw - 1, mh - 1)).all():
+            return matrix
+        matrix = grow @ matrix
 
 
 def _background(rng: Rng, scene: np.ndarray, frame: tuple[int, int]) -> np.ndarray:
@@ -359,9 +373,11 @@ def _shadow(rng: Rng, ground: np.ndarray, alpha: np.ndarray) -> np.ndarray:
 
 
 def _box_after(matrix: np.ndarray, box: np.ndarray) -> np.ndarray:
-    x, y, w, h = box
-    corners = np.float32([[[x, y], [x + w, y], [x + w, y + h], [x, y + h]]])
-    moved = cv2.perspectiveTransform(corners, matrix)[0]
+    """The bounds of the face's ellipse. Those of its turned box are larger than what a detector finds, and networks
+    learn that attacks have small faces in their boxes."""
+    turn = np.linspace(0, 2 * np.pi, 64, endpoint=False)
+    ellipse = box[:2] + box[2:] * (0.5 + 0.5 * np.stack([np.cos(turn), np.sin(turn)], 1))
+    moved = cv2.perspectiveTransform(ellipse[None].astype(np.float32), matrix)[0]
     low, high = moved.min(0), moved.max(0)
     return np.float32([*low, *(high - low)])
 

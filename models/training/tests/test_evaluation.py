@@ -1,9 +1,10 @@
 """Figures against hand-computed ones and SciPy, and whole runs on pictures made from the portrait."""
 
+import copy
 import csv
 import json
 import os
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -18,13 +19,13 @@ from training.evaluation.figures import Judged, curve, figures, operating_points
 from training.evaluation.pose import pose
 from training.evaluation.presentations import Presentation, load, locate, read
 from training.evaluation.rates import Rate
-from training.evaluation.scorers import Fusion, Outcome, settled
+from training.evaluation.scorers import Fusion, Outcome
 from training.evaluation.tone import TONES, tone_of
 from training.export import MODELS
 from training.geometry import MASK_TEMPLATE
 from training.spoof import metrics, recapture
-from training.spoof.evaluate import means_so_far
-from training.spoof.fuse import fit_looks
+from training.spoof.evaluate import means_so_far, settled
+from training.spoof.fuse import fit_looks, of_unseen_groups, sample_weights
 from training.spoof.train import Plan, Trainer
 from training.tests.conftest import PORTRAIT, write_portraits
 
@@ -242,6 +243,12 @@ class TestStability:
         assert done["brightness x 0.7"][0, 0, 0] == 70
         assert done["gamma 1.4"][0, 0, 0] < 100 < done["gamma 0.7"][0, 0, 0]
         assert cv2.imdecode(np.frombuffer(done["JPEG 60"], np.uint8), cv2.IMREAD_COLOR).shape == (40, 60, 3)
+
+    def test_what_cannot_be_read_has_no_verdict(self, tmp_path):
+        (tmp_path / "x.png").write_bytes(b"no image")
+        series = list(stability.disturbed_series([replace(presentation(), path=tmp_path / "x.png")], library=None))
+        found = stability.stability("x", series, 0.5)
+        assert (found.images, found.flips.count, found.changed_response.errors) == (0, 0, 0)
 
     def test_a_sub_sample_is_balanced_and_repeatable(self):
         many = [presentation(source=s, group=str(i)) for s, n in (("big", 50), ("small", 5)) for i in range(n)]
@@ -461,6 +468,37 @@ def test_a_network_that_looks_later_says_nothing_before():
     means = means_so_far(np.array([[4.0, 2.0]]), views)
     assert means.tolist() == [[0.0, 4.0, 3.0]]
     assert means_so_far(np.array([[4.0]]), [*views[1:2], None]).tolist() == [[4.0, 4.0]]
+
+
+@dataclass
+class Labelled:
+    """What the fusion asks a validation set for."""
+
+    group: np.ndarray
+    live: np.ndarray
+
+    def __post_init__(self) -> None:
+        self.records, self.source = list(self.group), np.array([g.split("/")[0] for g in self.group])
+
+    def part(self, source: str, live: bool) -> np.ndarray:
+        return (self.source == source) & (self.live == live)
+
+
+def test_a_group_is_judged_by_weights_that_it_did_not_help_to_fit():
+    live = np.tile([True, False], 60)
+    group = np.repeat(["nuaa/a", "office-phones/b", "webcam-replay/c"], 40)
+    # What tells the classes of one group apart misleads about the others.
+    right = np.where(group == "webcam-replay/c", -1.0, 1.0) * (live * 2.0 - 1)
+    view = {"scale": 1.5, "mirror": False}
+    logits = {"one": 3 * right[:, None], "two": np.full((120, 1), 0.01)}
+    spoof = {"networks": [{"name": n, "views": [view]} for n in logits], "looks": [{}]}
+    data = Labelled(group, live)
+    found = of_unseen_groups(spoof, logits, data)
+    assert (found[group == "webcam-replay/c"] > 0).tolist() == [False, True] * 20
+    assert "weights" not in spoof["networks"][0]
+    seen = copy.deepcopy(spoof)
+    fit_looks(seen, logits, live, sample_weights(data))
+    assert abs(found).min() > 0 and seen["networks"][0]["weights"][0] < 1
 
 
 def test_looks_are_fitted_on_what_was_seen_by_then():

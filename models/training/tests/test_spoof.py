@@ -2,6 +2,7 @@
 
 import copy
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -62,6 +63,28 @@ def test_a_simulated_attack_depends_on_its_seed_alone():
     assert np.array_equal(first[0], second[0])
     with pytest.raises(ValueError, match="species"):
         recapture.render(np.random.default_rng(5), picture(1), BOX, picture(2), "mask")
+
+
+def test_the_box_of_a_turned_face_is_no_larger_than_the_face():
+    turn = 0.3
+    matrix = np.array([[np.cos(turn), -np.sin(turn), 40], [np.sin(turn), np.cos(turn), 9], [0, 0, 1]])
+    for width, height in [(80, 80), (80, 100)]:
+        box = recapture._box_after(matrix, np.float32([10, 20, width, height]))
+        reach = np.hypot(width * np.array([np.cos(turn), np.sin(turn)]), height * np.array([np.sin(turn), np.cos(turn)]))
+        assert np.allclose(box[2:], reach, rtol=0.005)
+        assert np.allclose(box[:2] + box[2:] / 2, matrix[:2, :2] @ [10 + width / 2, 20 + height / 2] + [40, 9], atol=0.1)
+
+
+@pytest.mark.parametrize("frame", [(200, 130), (200, 280)])
+def test_a_medium_that_fills_the_frame_has_no_border_in_it(frame):
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        shape = (int(rng.uniform(60, 300)), int(rng.uniform(60, 300)))
+        light = np.ones((*shape, 3), np.float32)
+        face = np.float32([shape[1] * rng.uniform(0, 0.6), shape[0] * rng.uniform(0, 0.6), 40, 50])
+        matrix = recapture._place(rng, recapture.Medium(light, light[..., 0], face), True, frame)
+        shown = cv2.warpPerspective(light, matrix, frame[::-1], borderMode=cv2.BORDER_CONSTANT)
+        assert shown.min() > 0.999
 
 
 def test_the_camera_keeps_size_and_type():

@@ -301,11 +301,13 @@ mod tests {
         [head, &length, &named, &crc.sum().to_be_bytes(), rest].concat()
     }
 
+    /// An EXIF block that turns the picture by a quarter.
+    const TURNED: &[u8] = b"II\x2a\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+
     #[test]
     fn exif_of_a_png_is_read_with_the_prefix_of_a_jpeg_too() {
-        let block = b"II\x2a\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
         for (prefix, size) in [(&b""[..], (5, 20)), (b"Exif\0\0", (5, 20)), (b"?", (20, 5))] {
-            let turned = with_chunk(&png(20, 5), b"eXIf", &[prefix, block].concat());
+            let turned = with_chunk(&png(20, 5), b"eXIf", &[prefix, TURNED].concat());
             let picture = decode(&turned).unwrap();
             assert_eq!((picture.width(), picture.height()), size, "{prefix:?}");
         }
@@ -313,10 +315,9 @@ mod tests {
 
     #[test]
     fn exif_behind_the_picture_of_a_png_counts_too() {
-        let block = b"II\x2a\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
-        let before = with_chunk(&png(20, 5), b"eXIf", block);
+        let before = with_chunk(&png(20, 5), b"eXIf", TURNED);
         let (head, rest) = before.split_at(33);
-        let (exif, picture) = rest.split_at(12 + block.len());
+        let (exif, picture) = rest.split_at(12 + TURNED.len());
         let (data, end) = picture.split_at(picture.len() - 12);
         let picture = decode(&[head, data, exif, end].concat()).unwrap();
         assert_eq!((picture.width(), picture.height()), (5, 20));

@@ -1,16 +1,13 @@
 //! How the EXIF block of a file says that the picture is to be turned.
 
+use ::tiff::tags::{Tag, Type};
 use image::metadata::Orientation;
+
+use super::tiff::Numbers;
 
 /// What precedes the block in a JPEG. It belongs into no other format, and yet some writers put it there
 /// (Pillow before 9.3 in every WebP), and viewers turn those pictures.
 pub(super) const JPEG_PREFIX: &[u8] = b"Exif\0\0";
-
-const ORIENTATION: u16 = 0x0112;
-/// Types of numbers. The standard demands the second; viewers take the others too.
-const BYTE: u16 = 1;
-const SHORT: u16 = 3;
-const LONG: u16 = 4;
 
 /// As in other formats, broken metadata make no image unreadable.
 pub(super) fn orientation(block: &[u8]) -> Orientation {
@@ -21,59 +18,25 @@ pub(super) fn orientation(block: &[u8]) -> Orientation {
 }
 
 /// What the first directory of a block has for the orientation.
-fn number(block: &[u8]) -> Option<u32> {
-    let tiff = Tiff::new(block)?;
-    let directory = tiff.long(4)? as usize;
-    let entries = usize::from(tiff.short(directory)?);
-    let entry = (0..entries)
-        .map_while(|entry| directory.checked_add(2 + 12 * entry))
-        .take_while(|entry| *entry < block.len())
-        .find(|entry| tiff.short(*entry) == Some(ORIENTATION))?;
-    if tiff.long(entry + 4)? != 1 {
+fn number(block: &[u8]) -> Option<u64> {
+    // A block is a TIFF, but never one of the kind for files beyond 4 GiB.
+    if !block.starts_with(b"II\x2a\0") && !block.starts_with(b"MM\0\x2a") {
         return None;
     }
-    let value = entry + 8;
-    match tiff.short(entry + 2)? {
-        BYTE => block.get(value).copied().map(u32::from),
-        SHORT => tiff.short(value).map(u32::from),
-        LONG => tiff.long(value),
-        _ => None,
-    }
-}
-
-/// A block whose numbers have one order of bytes.
-struct Tiff<'a> {
-    block: &'a [u8],
-    is_little: bool,
-}
-
-impl<'a> Tiff<'a> {
-    fn new(block: &'a [u8]) -> Option<Self> {
-        let is_little = match block.first_chunk()? {
-            b"II\x2a\0" => true,
-            b"MM\0\x2a" => false,
-            _ => return None,
-        };
-        Some(Tiff { block, is_little })
-    }
-
-    fn short(&self, at: usize) -> Option<u16> {
-        let bytes = *self.block.get(at..)?.first_chunk()?;
-        Some(if self.is_little {
-            u16::from_le_bytes(bytes)
-        } else {
-            u16::from_be_bytes(bytes)
-        })
-    }
-
-    fn long(&self, at: usize) -> Option<u32> {
-        let bytes = *self.block.get(at..)?.first_chunk()?;
-        Some(if self.is_little {
-            u32::from_le_bytes(bytes)
-        } else {
-            u32::from_be_bytes(bytes)
-        })
-    }
+    let numbers = Numbers::new(block)?;
+    let entry = numbers
+        .entries()?
+        .find(|entry| entry.tag == Tag::Orientation)?;
+    // The standard demands the second; viewers take the others too.
+    let width = match entry.kind? {
+        Type::BYTE => 1,
+        Type::SHORT => 2,
+        Type::LONG => 4,
+        _ => return None,
+    };
+    (entry.values == 1)
+        .then(|| numbers.number(entry.place, width))
+        .flatten()
 }
 
 #[cfg(test)]

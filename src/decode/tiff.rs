@@ -47,15 +47,17 @@ const MAX_VALUES: u64 = 1 << 19;
 
 /// An entry of a directory.
 #[derive(Debug)]
-struct Entry {
-    tag: Tag,
+pub(super) struct Entry {
+    pub tag: Tag,
     /// `None` for a type that nobody knows.
-    kind: Option<Type>,
-    values: u64,
+    pub kind: Option<Type>,
+    pub values: u64,
+    /// Where the values are, or where it is said where they are.
+    pub place: u64,
 }
 
 /// Numbers of a file, in the order and the widths that it begins with.
-struct Numbers<'a> {
+pub(super) struct Numbers<'a> {
     bytes: &'a [u8],
     little: bool,
     /// BigTIFF, where offsets and numbers of values have eight bytes.
@@ -63,7 +65,7 @@ struct Numbers<'a> {
 }
 
 impl<'a> Numbers<'a> {
-    fn new(bytes: &'a [u8]) -> Option<Self> {
+    pub fn new(bytes: &'a [u8]) -> Option<Self> {
         let mut numbers = Numbers {
             bytes,
             little: bytes.starts_with(b"II"),
@@ -74,7 +76,7 @@ impl<'a> Numbers<'a> {
         Some(numbers)
     }
 
-    fn number(&self, at: u64, width: u64) -> Option<u64> {
+    pub fn number(&self, at: u64, width: u64) -> Option<u64> {
         let start = usize::try_from(at).ok()?;
         let bytes = self.bytes.get(start..)?.get(..width as usize)?;
         let add = |number, byte: &u8| number << 8 | u64::from(*byte);
@@ -91,7 +93,7 @@ impl<'a> Numbers<'a> {
     }
 
     /// The entries of the first directory, as far as the file goes.
-    fn entries(&self) -> Option<impl Iterator<Item = Entry> + '_> {
+    pub fn entries(&self) -> Option<impl Iterator<Item = Entry> + '_> {
         let directory = self.number(self.width(), self.width())?;
         let head = if self.big { 8 } else { 2 };
         let count = self.number(directory, head)?;
@@ -108,6 +110,7 @@ impl<'a> Numbers<'a> {
             tag: Tag::from_u16_exhaustive(self.number(at, 2)? as u16),
             kind: Type::from_u16(self.number(at.checked_add(2)?, 2)? as u16),
             values: self.number(at.checked_add(4)?, self.width())?,
+            place: at.checked_add(4 + self.width())?,
         })
     }
 }

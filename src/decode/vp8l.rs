@@ -29,26 +29,27 @@ const LENGTH_SYMBOLS: [usize; 19] = [
 const SYMBOLS: [usize; 5] = [256 + LENGTHS, 256, 256, 256, 40];
 const LENGTHS: usize = 24;
 
-/// Width and height by the head of a picture.
-pub(super) fn size(data: &[u8]) -> Result<(u32, u32), Error> {
-    let mut bits = Bits { data, at: 0 };
-    header(&mut bits)
+/// Signature, width and height, a hint of alpha, the version.
+const HEAD: usize = 5;
+
+/// Width and height of a picture by its head, and what follows that.
+pub(super) fn split_head(data: &[u8]) -> Result<((u32, u32), &[u8]), Error> {
+    let ([_, head @ ..], rest) = data.split_first_chunk::<HEAD>().ok_or_else(damaged)?;
+    let head = u32::from_le_bytes(*head);
+    let side = |bits: u32| (bits & 0x3fff) + 1;
+    Ok(((side(head), side(head >> 14)), rest))
 }
 
-/// Refuses a picture whose codes take too much. `size` is that of a channel of alpha, which does not say
-/// it itself.
+/// Refuses a picture of this size, or a channel of alpha, whose codes take too much. The data begin behind the head,
+/// which a channel of alpha does not have.
 pub(super) fn check_codes(
     data: &[u8],
-    size: Option<(u32, u32)>,
+    (width, height): (u32, u32),
     deadline: &Deadline,
 ) -> Result<(), Error> {
     let mut walk = Walk {
         bits: Bits { data, at: 0 },
         deadline,
-    };
-    let (width, height) = match size {
-        Some(size) => size,
-        None => header(&mut walk.bits)?,
     };
     let width = walk.transforms(width, height)?;
     let cache = walk.cache()?;
@@ -64,16 +65,6 @@ pub(super) fn check_codes(
         }
     }
     Ok(())
-}
-
-/// Width and height.
-fn header(bits: &mut Bits<'_>) -> Result<(u32, u32), Error> {
-    const SIGNATURE_BITS: u32 = 8;
-    const HINT_AND_VERSION_BITS: u32 = 4;
-    bits.take(SIGNATURE_BITS)?;
-    let size = (bits.take(14)? + 1, bits.take(14)? + 1);
-    bits.take(HINT_AND_VERSION_BITS)?;
-    Ok(size)
 }
 
 fn damaged() -> Error {
@@ -355,7 +346,12 @@ mod tests {
     }
 
     fn check(data: &[u8]) -> Result<(), Error> {
-        check_codes(data, None, &Deadline::after(Duration::from_secs(3600)))
+        by(data, &Deadline::after(Duration::from_secs(3600)))
+    }
+
+    fn by(data: &[u8], deadline: &Deadline) -> Result<(), Error> {
+        let (size, data) = split_head(data)?;
+        check_codes(data, size, deadline)
     }
 
     /// What precedes the transforms of 256 x 256 pixels.
@@ -466,7 +462,7 @@ mod tests {
         let far = Deadline::after(Duration::from_secs(3600));
         for (count, fits) in [(1, true), (2700, false)] {
             let data = packed(&[&transforms()[..], &groups(count)].concat());
-            assert_eq!(check_codes(&data, Some((256, 256)), &far).is_ok(), fits);
+            assert_eq!(check_codes(&data, (256, 256), &far).is_ok(), fits);
         }
     }
 
@@ -508,7 +504,7 @@ mod tests {
     #[test]
     fn time_is_looked_at() {
         let data = packed(&[&HEADER[..], &[NO_TRANSFORMS], &groups(1)].concat());
-        let error = check_codes(&data, None, &Deadline::after(Duration::ZERO)).unwrap_err();
+        let error = by(&data, &Deadline::after(Duration::ZERO)).unwrap_err();
         assert_eq!(error.code(), crate::ErrorCode::Internal, "{error}");
     }
 }

@@ -168,11 +168,12 @@ fn check_frame(
         (b"VP8 ", data) => lossy_size(data).map_or(Ok(()), |size| check_size(size, room)),
         (b"VP8L", data) => {
             let (width, height) = room.size();
-            check_size(vp8l::size(data)?, Room::Exactly(width, height))?;
-            vp8l::check_codes(data, None, deadline)
+            let (size, data) = vp8l::split_head(data)?;
+            check_size(size, Room::Exactly(width, height))?;
+            vp8l::check_codes(data, size, deadline)
         }
         (b"ALPH", [flags, data @ ..]) if flags & ALPHA_COMPRESSION == ALPHA_AS_VP8L => {
-            vp8l::check_codes(data, Some(room.size()), deadline)
+            vp8l::check_codes(data, room.size(), deadline)
         }
         _ => Ok(()),
     }

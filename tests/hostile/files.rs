@@ -526,6 +526,16 @@ struct Bits {
 }
 
 impl Bits {
+    /// The head of a WebP picture without loss, of so many pixels a side.
+    fn of_picture(side: u32) -> Self {
+        let mut bits = Bits::default();
+        bits.push(0x2f, 8)
+            .push(side - 1, 14)
+            .push(side - 1, 14)
+            .push(0, 4);
+        bits
+    }
+
     fn push(&mut self, value: u32, count: u32) -> &mut Self {
         for bit in 0..count {
             if self.count.is_multiple_of(8) {
@@ -578,11 +588,7 @@ pub fn many_codes(groups: u32, lossy: &[u8], side: u32) -> [Vec<u8>; 3] {
     const SIDE: u32 = 64;
     const ANIMATION: u8 = 2;
     const ALPHA: u8 = 0x10;
-    let mut bits = Bits::default();
-    bits.push(0x2f, 8)
-        .push(SIDE - 1, 14)
-        .push(SIDE - 1, 14)
-        .push(0, 4);
+    let mut bits = Bits::of_picture(SIDE);
     bits.codes(groups);
     let picture = riff_chunk(b"VP8L", &bits.bytes);
     let sides = (SIDE - 1).to_le_bytes()[..3].repeat(2);
@@ -609,11 +615,7 @@ pub fn many_codes(groups: u32, lossy: &[u8], side: u32) -> [Vec<u8>; 3] {
 pub fn claimed_pixels(pictures: usize) -> Vec<u8> {
     const SIDE: u32 = 16_384;
     const PARTS_OF_4_PIXELS: u32 = 0;
-    let mut bits = Bits::default();
-    bits.push(0x2f, 8)
-        .push(SIDE - 1, 14)
-        .push(SIDE - 1, 14)
-        .push(0, 4);
+    let mut bits = Bits::of_picture(SIDE);
     for transform in [0, 1] {
         bits.push(1 | transform << 1, 3)
             .push(PARTS_OF_4_PIXELS, 3)

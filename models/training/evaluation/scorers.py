@@ -15,7 +15,7 @@ import torch
 
 from ..export import MODELS, read_manifest
 from ..geometry import to_input
-from ..spoof.evaluate import after_each_look, crops_of, live_logits, onnx_logits, settled, sigmoid
+from ..spoof.evaluate import crops_of, judged, live_logits, onnx_logits, sigmoid
 from ..spoof.teachers import Teachers, combine
 from .presentations import Presentation, read
 
@@ -58,7 +58,7 @@ class Fusion:
         """P(bona fide) per box of an RGB image, and after how many looks."""
         crops = [crops_of(image, box, self.networks) for box in boxes]
         seen = {name: live_logits(np.stack([c[name] for c in crops]), run) for name, run in self._runs.items()}
-        logits, taken = settled(after_each_look(seen, self.networks, self.looks), self.looks)
+        logits, taken = judged(seen, self.networks, self.looks)
         return sigmoid(logits), taken
 
 

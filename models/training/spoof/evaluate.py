@@ -48,13 +48,13 @@ def means_so_far(logits: np.ndarray, views: list[dict | None]) -> np.ndarray:
     return sums[:, seen] / np.maximum(seen, 1)
 
 
-def after_each_look(logits: dict[str, np.ndarray], networks: list[dict], looks: list[dict]) -> np.ndarray:
-    """n x looks: the fused logits of a manifest's networks, from the live logits (n x views) of each."""
+def judged(logits: dict[str, np.ndarray], networks: list[dict], looks: list[dict]) -> tuple[np.ndarray, np.ndarray]:
+    """What a manifest's networks and looks make of the live logits (n x views) of each network, as ``settled`` gives it."""
     count = len(next(iter(logits.values())))
     fused = np.tile([float(look["bias"]) for look in looks], (count, 1))
     for network in networks:
         fused += network["weights"] * means_so_far(logits[network["name"]], network["views"])
-    return fused
+    return settled(fused, looks)
 
 
 def settled(fused: np.ndarray, looks: Sequence[dict]) -> tuple[np.ndarray, np.ndarray]:

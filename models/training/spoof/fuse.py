@@ -23,7 +23,7 @@ from torch import nn
 
 from ..export import MODELS, export_spoof, read_manifest, write_manifest
 from .clips import BONA_FIDE_WEB
-from .evaluate import LABELLED, ValidationSet, after_each_look, live_logits, means_so_far, onnx_logits, settled, sigmoid
+from .evaluate import LABELLED, ValidationSet, judged, live_logits, means_so_far, onnx_logits, sigmoid
 from .metrics import apcer_at_bpcer, auc, expected_calibration_error
 from .train import load_average
 
@@ -82,7 +82,7 @@ def of_unseen_groups(spoof: dict, logits: dict[str, np.ndarray], data: Validatio
         own = data.group == group
         trial = copy.deepcopy(spoof)
         fit_looks(trial, logits, data.live, sample_weights(data, ~own))
-        found[own] = settled(after_each_look(logits, trial["networks"], trial["looks"]), trial["looks"])[0][own]
+        found[own] = judged(logits, trial["networks"], trial["looks"])[0][own]
     return found
 
 
@@ -127,7 +127,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         weights = {n["name"]: n["weights"][at] for n in spoof["networks"]}
         print(f"look {at + 1}: weights {weights}, bias {look['bias']}")
     print(f"from {len(web)} images ({web.sum()} web portraits); of the {(~web).sum()} others:")
-    fused = settled(after_each_look(logits, spoof["networks"], spoof["looks"]), spoof["looks"])[0]
+    fused = judged(logits, spoof["networks"], spoof["looks"])[0]
     print(f"as fitted: {summary(fused[~web], data.live[~web])}")
     print(f"by fits without their group: {summary(of_unseen_groups(spoof, logits, data)[~web], data.live[~web])}")
 

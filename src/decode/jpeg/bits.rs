@@ -94,30 +94,32 @@ impl<'a> Bits<'a> {
 
     /// Whether more bits were taken than there are.
     pub fn is_exhausted(&self) -> bool {
-        self.missing > self.count.into()
+        self.left().is_none()
+    }
+
+    /// How many bits of the data are read and not taken; `None` where more were taken than there are.
+    fn left(&self) -> Option<u64> {
+        u64::from(self.count).checked_sub(self.missing)
+    }
+
+    /// What comes next: how many fill bytes, and the byte behind them.
+    fn next(&self) -> Option<(usize, u8)> {
+        let rest = self.data.get(self.at..)?;
+        let fill = rest.iter().position(|byte| *byte != 0xff)?;
+        Some((fill, rest[fill]))
     }
 
     /// Whether there are no more bits, or less than a byte of them before a marker that ends all of the data.
     pub fn has_ended(&self) -> bool {
-        let Some(left) = u64::from(self.count).checked_sub(self.missing) else {
-            return true;
-        };
-        let rest = self.data.get(self.at..).unwrap_or_default();
-        let stands = rest.iter().position(|byte| *byte != 0xff);
-        let ends = match stands.map(|fill| (fill, rest[fill])) {
-            Some((0, _)) | Some((_, 0x00 | 0xd0..=0xd7)) => false,
-            Some(_) | None => true,
-        };
-        left < 8 && ends
+        let goes_on = matches!(self.next(), Some((0, _) | (_, 0x00 | 0xd0..=0xd7)));
+        self.left().is_none_or(|left| left < 8 && !goes_on)
     }
 
     /// Passes over the padding and the marker that ends a stretch; `None` where that is not due.
     pub fn marker(&mut self, expected: u8) -> Option<()> {
         self.refill();
-        let left = u64::from(self.count).checked_sub(self.missing)?;
-        let rest = self.data.get(self.at..)?;
-        let fill = rest.iter().position(|byte| *byte != 0xff)?;
-        if left >= 8 || fill == 0 || rest[fill] != expected {
+        let (fill, found) = self.next()?;
+        if self.left()? >= 8 || fill == 0 || found != expected {
             return None;
         }
         *self = Bits {

@@ -27,6 +27,17 @@ programs=target/fuzz/$(rustc -vV | sed -n 's/^host: //p')/release
 # What is asked for at once is bounded strictly: the targets allow pictures of a megapixel, and no file may
 # make a decoder ask for more. Time and all memory together depend on the machine too.
 limits=(-malloc_limit_mb=256 -rss_limit_mb=4096 -timeout=60)
+# All that is needed to repeat it elsewhere: the machine that found it may be gone.
+failure() {
+  local target=$1 log=target/fuzz/$1.log file
+  echo "$target FAILED, the file is in fuzz/artifacts/$target, and here for: base64 -d | gunzip"
+  for file in fuzz/artifacts/"$target"/*; do
+    echo "$(basename "$file"): $(gzip -c "$file" | base64 -w 0)"
+  done
+  tail -n 60 "$log"
+  echo "$target said:"
+  grep -A 2 -m 1 'panicked at' "$log" || grep -m 1 ERROR "$log" || true
+}
 run() {
   local target=$1 log=target/fuzz/$1.log
   mkdir -p "fuzz/artifacts/$target"
@@ -34,8 +45,7 @@ run() {
     -print_final_stats=1 -artifact_prefix="fuzz/artifacts/$target/" "fuzz/corpus/$target" >"$log" 2>&1; then
     echo "$target: $(grep -E '^#[0-9]+[[:space:]]+DONE' "$log")"
   else
-    echo "$target FAILED, the file is in fuzz/artifacts/$target:"
-    tail -n 60 "$log"
+    failure "$target"
     return 1
   fi
 }

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from .mixtures import Batch, with_mixtures
-from .train import add_stream_arguments, as_input, loader_of, new_pair, sources_of
+from .train import add_stream_arguments, as_input, loader_of, networks_of, sources_of
 
 
 def mean_of(paths: Sequence[Path]) -> dict:
@@ -53,8 +53,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--batches", type=int, default=50, help="what is measured on")
     args = parser.parse_args(argv)
     checkpoint = mean_of(args.checkpoints)
-    nets = new_pair(checkpoint["blocks"])
-    nets.load_state_dict(checkpoint["average"])
+    nets = networks_of(checkpoint)
     chance = torch.Generator().manual_seed(args.seed)
     loader = loader_of(args, sources_of(args), args.seed)
     measure(nets, (with_mixtures(batch, args.mixtures, chance) for batch in islice(loader, args.batches)))

@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import copy
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -134,13 +134,14 @@ def imitation_loss(answers: torch.Tensor, taught: torch.Tensor, shares: torch.Te
 
 @dataclass(frozen=True)
 class Plan:
-    """How a pair of networks is trained."""
+    """How a pair of networks, or one of a pair, is trained."""
 
     rate: float = 2e-3
     seed: int = 1
     device: str = "cpu"
     bfloat16: bool = False
     blocks: tuple[int, int, int] = (1, 1, 1)
+    networks: tuple[str, ...] = tuple(CROPS)
     left_out: int | None = None  # number of the source whose samples it never sees
 
 
@@ -161,8 +162,16 @@ def as_input(images: torch.Tensor) -> torch.Tensor:
     return images.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.channels_last).div_(127.5).sub_(1)
 
 
-def new_pair(blocks: tuple[int, int, int]) -> nn.ModuleDict:
-    return nn.ModuleDict({name: LivenessNet(blocks, IMITATED[name]) for name in CROPS})
+def new_networks(blocks: tuple[int, int, int], names: Iterable[str] = CROPS) -> nn.ModuleDict:
+    return nn.ModuleDict({name: LivenessNet(blocks, IMITATED[name]) for name in names})
+
+
+def networks_of(state: dict) -> nn.ModuleDict:
+    """The averaged networks of a checkpoint as they were trained."""
+    average = state["average"]
+    nets = new_networks(state["blocks"], dict.fromkeys(key.partition(".")[0] for key in average))
+    nets.load_state_dict(average)
+    return nets
 
 
 @dataclass
@@ -188,8 +197,8 @@ class Trainer:
     def __init__(self, plan: Plan):
         torch.manual_seed(plan.seed)
         self.plan, self.step, self.progress = plan, 0, Progress()
-        self.nets = new_pair(plan.blocks).to(plan.device, memory_format=torch.channels_last)
-        self.average = new_pair(plan.blocks).to(plan.device, memory_format=torch.channels_last)
+        self.nets = new_networks(plan.blocks, plan.networks).to(plan.device, memory_format=torch.channels_last)
+        self.average = new_networks(plan.blocks, plan.networks).to(plan.device, memory_format=torch.channels_last)
         self.average.load_state_dict(self.nets.state_dict())
         self.average.eval()
         fused = plan.device == "cuda"
@@ -257,10 +266,7 @@ class Trainer:
 
 def load_average(path: Path) -> nn.ModuleDict:
     """The averaged networks of a checkpoint, ready to evaluate or export: imitation folded into the live logit."""
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    nets = new_pair(state["blocks"])
-    nets.load_state_dict(state["average"])
-    return folded(nets)
+    return folded(networks_of(torch.load(path, map_location="cpu", weights_only=True)))
 
 
 def folded(nets: nn.ModuleDict) -> nn.ModuleDict:
@@ -318,6 +324,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--uses", type=int, default=2, help="how often each sample is learned from")
     parser.add_argument("--bfloat16", action="store_true", help="convolve in bfloat16: much faster where the processor can")
     parser.add_argument("--blocks", type=_blocks, nargs="+", default=[(1, 1, 1)], help="a pair for each, as 1,2,2")
+    parser.add_argument("--networks", choices=tuple(CROPS), nargs="+", default=list(CROPS), help="those of a pair to train")
     parser.add_argument("--leave-out", nargs="*", default=[], help="a further pair for each of these sources")
     parser.add_argument("--sparing", type=int, default=1, help="further pairs learn from every so many-th batch")
     parser.add_argument("--report", type=int, default=50, help="steps between progress lines")
@@ -335,6 +342,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 def trainers_of(args: argparse.Namespace, names: tuple[str, ...]) -> dict[str, Trainer]:
     """A trainer for each pair of networks, by the name of its folder; resumed where it was begun."""
     general = {"rate": args.rate, "seed": args.seed, "device": args.device, "bfloat16": args.bfloat16}
+    general["networks"] = tuple(args.networks)
     plans = {f"blocks-{''.join(map(str, blocks))}": Plan(blocks=blocks, **general) for blocks in args.blocks}
     for source in args.leave_out:
         plans[f"without-{source}"] = Plan(blocks=args.blocks[-1], left_out=names.index(source), **general)

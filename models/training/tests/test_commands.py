@@ -44,17 +44,19 @@ def trained(data, recapture, out, *options):
 def test_from_images_to_files_that_the_library_reads(data, recapture, tmp_path, capsys):
     checkpoint = trained(data, recapture, tmp_path / "run", "--steps", "2", "--leave-out", "nuaa")
     assert "blocks-111: val tight: nuaa " in capsys.readouterr().out and (tmp_path / "run" / "without-nuaa.pt").exists()
+    wide = trained(data, recapture, tmp_path / "wide", "--steps", "1", "--networks", "context", "--seed", "2")
+    assert list(load_average(wide)) == ["context"] and "tight" not in capsys.readouterr().out
     models = tmp_path / "models"
     models.mkdir()
     for file in [*MODELS.glob("*.onnx"), MODELS / "manifest.json"]:
         shutil.copy(file, models)
     before = {n["name"]: n["sha256"] for n in read_manifest(models)["spoof"]["networks"]}
-    fuse.main(["--data", str(data), "--checkpoint", str(checkpoint), "--wide", str(checkpoint), "--out", str(models)])
+    fuse.main(["--data", str(data), "--checkpoint", str(checkpoint), "--wide", str(wide), "--out", str(models)])
     after = {n["name"]: n["sha256"] for n in read_manifest(models)["spoof"]["networks"]}
     assert before.keys() == after.keys() and not set(before.values()) & set(after.values())
     none = str(tmp_path / "none.pt")
     others = ["--detector", none, "--mask", none]
-    named = ["--data", str(data), "--models", str(models), "--spoof", str(checkpoint), "--wide", str(checkpoint), *others]
+    named = ["--data", str(data), "--models", str(models), "--spoof", str(checkpoint), "--wide", str(wide), *others]
     compare.main(named)
     files = {line.split()[0] for line in capsys.readouterr().out.splitlines() if ".onnx" in line}
     assert files == {"liveness_tight.onnx", "liveness_context.onnx", "liveness_wide.onnx"}

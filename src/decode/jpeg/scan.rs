@@ -13,6 +13,11 @@ use crate::decode::colour::rgb;
 
 /// A mean of a block beyond this is no picture's.
 const MAX_MEAN: i32 = 1 << 14;
+/// As much as the magnitudes of a block's waves add up to, as samples, or more is no picture's either: those of 8 bits
+/// give 2,048 at most (8 * 1024 / 4; the squares of 64 coefficients add up to 1024^2 by Parseval's theorem), and
+/// rounding to multiples of 255 another 2,040. Decoders that calculate with integers overflow on it, each to
+/// pixels of its own.
+const MAX_WAVES: f32 = 4096.0;
 const FIRST_RESTART: u8 = 0xd0;
 const END_OF_IMAGE: u8 = 0xd9;
 
@@ -290,9 +295,15 @@ impl Plane {
         self.mean(bits, dc)?;
         let mut coefficients = [0.0; COEFFICIENTS];
         coefficients[0] = self.mean as f32 * self.factors[0];
+        let mut waves = coefficients[0].abs();
         let highest = ac.coefficients(bits, self.last, |place, value| {
-            coefficients[usize::from(ZIGZAG[place])] = value as f32 * self.factors[place];
+            let coefficient = value as f32 * self.factors[place];
+            waves += coefficient.abs();
+            coefficients[usize::from(ZIGZAG[place])] = coefficient;
         })?;
+        if waves >= MAX_WAVES {
+            return None;
+        }
         let samples = &mut self.samples[at..];
         if highest > 0 {
             (self.transform)(&coefficients, samples, stride);

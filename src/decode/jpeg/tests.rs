@@ -308,6 +308,46 @@ fn what_is_unusual_is_left_to_others() {
     );
 }
 
+/// The largest coefficients that pictures have: fine black and white, as exact and as coarse as it can be stored.
+#[test]
+fn every_picture_has_coefficients_within_the_limit() {
+    // A bent function of each block's six bits: its coefficients are alike in size, so that their sum is large.
+    let image = RgbImage::from_fn(64, 64, |x, y| {
+        let [a, c, e] = [0, 1, 2].map(|bit| x >> bit & 1);
+        let [b, d, f] = [0, 1, 2].map(|bit| y >> bit & 1);
+        image::Rgb([255 * ((a & b) ^ (c & d) ^ (e & f)) as u8; 3])
+    });
+    for quality in [1, 100] {
+        let mut bytes = Vec::new();
+        Encoder::new(&mut bytes, quality)
+            .encode(image.as_raw(), 64, 64, ColorType::Rgb)
+            .unwrap();
+        for unit in [8, 4, 2, 1] {
+            decoded(&bytes, unit);
+        }
+    }
+}
+
+#[test]
+fn coefficients_that_no_picture_has_are_left_to_others() {
+    let bytes = encode(&grained([64, 64]), ColorType::Rgb, |_| {});
+    let mut swollen = bytes.clone();
+    let tables: Vec<usize> = (0..bytes.len() - 69)
+        .filter(|at| bytes[*at..].starts_with(&[0xff, 0xdb, 0, 67]))
+        .collect();
+    assert!(!tables.is_empty());
+    for at in tables {
+        swollen[at + 5..at + 69].fill(255);
+    }
+    for unit in [8, 4, 2, 1] {
+        let fault = |bytes: &[u8]| {
+            let header = Header::parse(bytes).unwrap();
+            header.decode(unit, header.whole(), &far()).err()
+        };
+        assert_eq!([fault(&bytes), fault(&swollen)], [None, Some(Fault::Other)]);
+    }
+}
+
 #[test]
 fn what_needs_all_pixels_is_left_to_others() {
     let bytes = encode(&picture([31, 31]), ColorType::Rgb, |_| {});

@@ -11,8 +11,9 @@
  *     }
  *
  * - Errors: the members check, check_base64, check_file, check_pixels, info and the constructors
- *   throw liveness::Error. Those with try_ return an Outcome instead. With -fno-exceptions, or where
- *   LIVENESS_NO_EXCEPTIONS is defined before the header is included, only the latter exist.
+ *   throw liveness::Error. Those with try_ return an Outcome instead, those with json a Json, whose
+ *   status says how it ended. With -fno-exceptions, or where LIVENESS_NO_EXCEPTIONS is defined before
+ *   the header is included, only the latter two exist.
  * - An attack is a Result, not an error. Neither Result nor Outcome converts to bool: a check that
  *   came to an end is not a live person. Ask is_live(), which is false for whatever failed.
  * - Threads: an Engine serves many threads at once through its const members. Moving, assigning and

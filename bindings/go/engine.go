@@ -232,7 +232,8 @@ func (e *Engine) CheckContext(ctx context.Context, image Image) (Result, error) 
 }
 
 // CheckJSON is [Engine.CheckContext] with the contract's JSON as its answer, the same bytes on every
-// surface of the library. With details, it has a last member of that name with all there is to know.
+// surface of the library. With details, it has a last member of that name with what was found; why a code is
+// 005 it does not say, the error's Reason does.
 //
 // The JSON says success or error, so that a server can send it as it is; the error says the same to
 // the program. It is nil only where no check took place: the context ended, or [ErrClosed].

@@ -195,8 +195,9 @@ pub unsafe extern "C" fn liveness_check_pixels(
 /// `{"success":true,"result":{"liveness":true,"score":0.97}}` or
 /// `{"success":false,"error_code":"051","error_message":"..."}`.
 ///
-/// `flags` is 0 or LIVENESS_JSON_DETAILS, which adds a last member `details` with all there is to
-/// know, on errors too.
+/// `flags` is 0 or LIVENESS_JSON_DETAILS, which adds a last member `details` with what was found, on
+/// errors too. Why a status is 5 it does not say, as that may name files of the machine:
+/// liveness_last_error does.
 ///
 /// Ownership: `*json` belongs to the caller, who ends it with liveness_string_free. It is set
 /// whatever the status, 4 and 5 included; it is null only where there was no memory for it, or

@@ -50,7 +50,10 @@ class LivenessNet(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(2 * widths[-1], 3)
         # Used while training only: what each teacher answered, which tells more than the target.
+        # It starts at zero, as it is part of the live logit in the end: without teachers nothing moves it from there.
         self.imitation = nn.Linear(2 * widths[-1], 3)
+        nn.init.zeros_(self.imitation.weight)
+        nn.init.zeros_(self.imitation.bias)
         self.register_buffer("imitated", torch.tensor(imitated), persistent=False)
 
     def embed(self, x: torch.Tensor) -> torch.Tensor:

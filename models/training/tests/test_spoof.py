@@ -276,6 +276,7 @@ def test_unlabelled_clips_get_their_share():
 def test_exported_networks_are_trained_further_from_the_same_answers(tmp_path):
     torch.manual_seed(1)
     net, x = LivenessNet((1, 1, 1)), torch.randn(40, 3, 128, 128)
+    net.imitation.reset_parameters()
     with torch.no_grad():
         for _ in range(10):
             net.train()(x)
@@ -312,12 +313,25 @@ def test_teachers_decide_where_the_label_is_not_trusted():
 def test_imitation_is_folded_into_the_live_logit_alone():
     torch.manual_seed(1)
     net, x = LivenessNet((1, 1, 1), (0.5, 0.3, 0.2)).eval(), torch.randn(2, 3, 80, 80)
+    net.imitation.reset_parameters()
     with torch.no_grad():
         before, imitated = net(x), net.imitation(net.embed(x))
         after = net.fold_imitation()(x)
     expected = before[:, 0] + IMITATION_SHARE * (imitated * torch.tensor([0.5, 0.3, 0.2])).sum(1)
     assert torch.allclose(after[:, 0], expected, atol=1e-5)
     assert torch.equal(after[:, 1:], before[:, 1:])
+
+
+def test_without_teachers_the_labels_alone_decide():
+    trainer, stream = Trainer(Plan()), iter(Stream(sources(), 4))
+    batch = taught_samples(collate([next(stream) for _ in range(4)], ("a", "b")), None, "cpu")
+    start = copy.deepcopy(trainer.nets.state_dict())
+    trainer.train_batch(batch, 0.0)
+    for name, net in trainer.nets.eval().items():
+        x = torch.randn(2, 3, 128, 128)
+        with torch.no_grad():
+            assert not torch.equal(net.head.weight, start[f"{name}.head.weight"])
+            assert torch.equal(copy.deepcopy(net).fold_imitation()(x), net(x))
 
 
 def test_fusion_finds_the_weights_of_known_data():

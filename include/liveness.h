@@ -271,7 +271,8 @@ typedef struct liveness_config {
   /**
    * Path of an ONNX Runtime shared library (1.17 or newer). Default (null or empty): what the
    * environment variable LIVENESS_ONNXRUNTIME names, else the embedded engine. A library that
-   * is named but cannot be loaded is status 005. A process can load one ONNX Runtime only.
+   * is named but cannot be loaded is status 005. A process can load one ONNX Runtime only. One with
+   * more rights than its caller has (set-user-ID, file capabilities) does not ask the variable.
    */
   const char *onnxruntime;
   /**
@@ -718,6 +719,8 @@ const char *liveness_last_error(void);
  *
  * `user` is handed to the callback unchanged. When this function returns, no call of the former
  * callback is under way, so that what its `user` points to may go.
+ *
+ * It waits for calls of the former callback: do not hold what they may wait for.
  *
  * Errors: 4 for an unknown level, and when called from inside the callback (which may call
  * everything else; such calls are not logged).

@@ -17,7 +17,8 @@ pub struct Config {
     /// Path of an ONNX Runtime shared library (1.17 or newer). Where it is `None`, the environment
     /// variable `LIVENESS_ONNXRUNTIME` is asked; where that is unset or empty too, the embedded
     /// engine is used. A library that is named but cannot be loaded is an error. One process can
-    /// load one ONNX Runtime only. An empty path is 004.
+    /// load one ONNX Runtime only. An empty path is 004. A process with more rights than its caller
+    /// has (set-user-ID, file capabilities) does not ask the variable.
     pub onnxruntime: Option<PathBuf>,
     /// Folder with a `manifest.json` and the networks it names, instead of the embedded ones. An
     /// empty path is 004; the current directory is `"."`.

@@ -121,7 +121,7 @@ impl Detector {
         let whole = Rect::whole(width, height);
         let small = image.resize(whole, small_width, small_height)?;
         let padded = |side: u32| (side as usize).next_multiple_of(ALIGN);
-        let input = tensor(&small, padded(small_width), padded(small_height));
+        let input = tensor(&small, padded(small_width), padded(small_height))?;
         Ok((
             input,
             [

@@ -11,6 +11,7 @@ use crate::detect::Detector;
 use crate::error::Error;
 use crate::inference::{Runtime, runtime};
 use crate::mask::MaskClassifier;
+use crate::memory;
 use crate::models::Models;
 use crate::pixels::Image;
 use crate::quality;
@@ -75,6 +76,7 @@ impl Engine {
     /// with cause and cure in [`Error::detail`]; there is no fallback to others.
     pub fn new(config: Config) -> Result<Engine, Error> {
         config.validate()?;
+        memory::expect(0)?;
         let runtime = runtime(onnxruntime(&config).as_deref())?;
         let models = Models::open(config.models_dir.as_deref())?;
         let engine = Engine::load(runtime, &models, &config)?;
@@ -235,10 +237,45 @@ fn overview(
 fn onnxruntime(config: &Config) -> Option<PathBuf> {
     let variable = || {
         std::env::var_os(ONNXRUNTIME_VARIABLE)
-            .filter(|path| !path.is_empty())
+            .filter(|path| !path.is_empty() && !is_privileged())
             .map(PathBuf::from)
     };
     config.onnxruntime.clone().or_else(variable)
+}
+
+/// Whether this process may do more than who started it (set-user-ID, file capabilities): whose environment
+/// must not name code for it to run then.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[allow(unsafe_code)]
+fn is_privileged() -> bool {
+    // SAFETY: the function looks a number up that the system gave this process.
+    unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
+}
+
+/// As above.
+#[cfg(any(
+    target_vendor = "apple",
+    target_os = "freebsd",
+    target_os = "netbsd",
+    target_os = "openbsd"
+))]
+#[allow(unsafe_code)]
+fn is_privileged() -> bool {
+    // SAFETY: the function takes nothing and asks the system about this process.
+    unsafe { libc::issetugid() != 0 }
+}
+
+/// There is no such thing on Windows, or nobody to ask.
+#[cfg(not(any(
+    target_os = "linux",
+    target_os = "android",
+    target_vendor = "apple",
+    target_os = "freebsd",
+    target_os = "netbsd",
+    target_os = "openbsd"
+)))]
+fn is_privileged() -> bool {
+    false
 }
 
 fn info(runtime: &dyn Runtime, models: &Models) -> EngineInfo {

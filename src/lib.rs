@@ -17,6 +17,11 @@
 #![deny(unsafe_op_in_unsafe_fn)]
 #![warn(missing_docs)]
 
+#[cfg(panic = "abort")]
+compile_error!(
+    "liveness turns panics, such as a decoder's on a damaged image, into error codes: set `panic = \"unwind\"` in the profile of the workspace"
+);
+
 mod config;
 mod deadline;
 mod decision;

@@ -97,7 +97,7 @@ impl MaskClassifier {
     fn logit(&self, image: &Picture, face: &Face) -> Result<f64, Error> {
         let aligned = align(image, &face.points, self.size)?;
         let side = self.size as usize;
-        let outputs = self.network.run(&tensor(&aligned, side, side))?;
+        let outputs = self.network.run(&tensor(&aligned, side, side)?)?;
         let [logit] = outputs.as_slice() else {
             return Err(self
                 .network

@@ -24,16 +24,47 @@ pub(crate) fn expect(image: u64) -> Result<(), Error> {
     black_box(&mut probe);
     answer.map_err(|()| {
         Error::internal(format!(
-            "there is no memory for the {} MB that a check of this image takes: send a smaller one, or allow the process more",
+            "there is no memory for the {} MB that this takes: send a smaller image, or allow the process more",
             bytes >> 20
         ))
     })
+}
+
+/// Makes room in a list for at least so many numbers in all. What networks take depends on models that a host
+/// chose, which no constant covers.
+pub(crate) fn reserve(numbers: &mut Vec<f32>, len: usize) -> Result<(), String> {
+    let more = len.saturating_sub(numbers.len());
+    numbers.try_reserve_exact(more).map_err(|_| {
+        let megabytes = len / ((1 << 20) / size_of::<f32>());
+        format!("there is no memory for {megabytes} MB of numbers: allow the process more")
+    })
+}
+
+/// Lets a list have at least so many numbers; new ones are zero.
+pub(crate) fn grow(numbers: &mut Vec<f32>, len: usize) -> Result<(), String> {
+    reserve(numbers, len)?;
+    numbers.resize(len.max(numbers.len()), 0.0);
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::ErrorCode;
+
+    #[test]
+    fn lists_grow_as_far_as_there_is_memory() {
+        let mut numbers = vec![1.0];
+        assert_eq!(grow(&mut numbers, 3), Ok(()));
+        assert_eq!(grow(&mut numbers, 2), Ok(()));
+        assert_eq!(numbers, [1.0, 0.0, 0.0]);
+        assert!(
+            grow(&mut numbers, usize::MAX / 8)
+                .unwrap_err()
+                .contains("no memory")
+        );
+        assert_eq!(numbers.len(), 3);
+    }
 
     #[test]
     fn what_no_process_has_is_refused() {

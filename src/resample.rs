@@ -8,6 +8,7 @@ use image::{ImageBuffer, Rgb, RgbImage};
 
 use crate::error::Error;
 use crate::inference::Tensor;
+use crate::memory::reserve;
 
 /// A rectangle in pixels: the top left pixel covers 0..1.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -87,9 +88,13 @@ static UNIT: [f32; 256] = {
 
 /// An image as a tensor of shape 1, 3, height, width: a red, a green and a blue plane with samples as
 /// -1..1. Where the tensor is larger, it is zero on the right and below.
-pub(crate) fn tensor(image: &RgbImage, width: usize, height: usize) -> Tensor {
+///
+/// # Errors
+/// 005 where there is no memory for it.
+pub(crate) fn tensor(image: &RgbImage, width: usize, height: usize) -> Result<Tensor, Error> {
     let plane = width * height;
-    let mut data = Vec::with_capacity(3 * plane);
+    let mut data = Vec::new();
+    reserve(&mut data, 3 * plane).map_err(Error::internal)?;
     for channel in 0..3 {
         let start = data.len();
         for (y, row) in image
@@ -103,10 +108,10 @@ pub(crate) fn tensor(image: &RgbImage, width: usize, height: usize) -> Tensor {
         }
         data.resize(start + plane, 0.0);
     }
-    Tensor {
+    Ok(Tensor {
         shape: vec![1, 3, height, width],
         data,
-    }
+    })
 }
 
 #[cfg(test)]
@@ -123,7 +128,7 @@ mod tests {
             }
         });
         assert_eq!(
-            tensor(&image, 2, 1),
+            tensor(&image, 2, 1).unwrap(),
             Tensor {
                 shape: vec![1, 3, 1, 2],
                 data: vec![1.0, -1.0, -1.0, 1.0, -0.6, 0.6]

@@ -229,7 +229,7 @@ impl SpoofNetwork {
             imageops::flip_horizontal_in_place(&mut pixels);
         }
         let side = self.size as usize;
-        Ok(tensor(&pixels, side, side))
+        tensor(&pixels, side, side)
     }
 }
 

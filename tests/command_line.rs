@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
@@ -114,6 +114,53 @@ fn a_path_that_does_not_exist_fails_but_the_rest_is_checked() {
     let output = run(&["/nonexistent.jpg", folder.path()]);
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(lines(&output).len(), 4);
+}
+
+/// Who starts a program that may do more than they may must not choose the code that it runs.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_privileged_program_does_not_take_onnxruntime_from_its_callers() {
+    let answers = |program: &Path| {
+        let mut command = Command::new(program);
+        // Opened here, as nobody may not be able to.
+        command
+            .arg("-")
+            .stdin(std::fs::File::open(fixture("astronaut.png")).unwrap());
+        command.env("LIVENESS_ONNXRUNTIME", "/nonexistent/libonnxruntime.so");
+        command.output().unwrap().status.success()
+    };
+    let folder = Folder::new("privileged");
+    let copy = folder.0.join("check");
+    std::fs::copy(program().get_program(), &copy).unwrap();
+    assert!(!answers(&copy));
+    if !gives_rights(&copy) {
+        eprintln!(
+            "SKIPPED: no privileged program can be made here, so one is NOT tested; run as root"
+        );
+        return;
+    }
+    assert!(answers(&copy));
+}
+
+/// Lets a program run with the rights of nobody. The system may refuse, or ignore it: on some file systems, in some
+/// containers.
+#[cfg(target_os = "linux")]
+fn gives_rights(program: &Path) -> bool {
+    use std::os::unix::fs::{PermissionsExt, chown};
+
+    const NOBODY: u32 = 65_534;
+    let give = |program: &Path| {
+        chown(program, Some(NOBODY), None).is_ok()
+            && std::fs::set_permissions(program, PermissionsExt::from_mode(0o4755)).is_ok()
+    };
+    let other = program.with_file_name("id");
+    let found = Command::new("sh").args(["-c", "command -v id"]).output();
+    let found = String::from_utf8(found.unwrap().stdout).unwrap();
+    if std::fs::copy(found.trim(), &other).is_err() || !give(&other) {
+        return false;
+    }
+    let id = Command::new(other).arg("-u").output().unwrap();
+    id.stdout == b"65534\n" && give(program)
 }
 
 #[test]

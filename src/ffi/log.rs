@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::ffi::CString;
 use std::sync::atomic::{AtomicI32, Ordering};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use libc::{c_char, c_void};
 
@@ -21,7 +21,13 @@ struct Sink {
     function: Function,
     user: *mut c_void,
     level: i32,
+    /// How many calls are under way, and word that there are none.
+    calls: Mutex<usize>,
+    idle: Condvar,
 }
+
+/// A call of a sink that is under way.
+struct Call(Arc<Sink>);
 
 // SAFETY: the header demands of the host that its callback and its user pointer may be used from
 // every thread that calls the library; the library itself never looks behind the pointer.
@@ -29,7 +35,8 @@ unsafe impl Send for Sink {}
 // SAFETY: as above.
 unsafe impl Sync for Sink {}
 
-static SINK: RwLock<Option<Sink>> = RwLock::new(None);
+/// Locked for moments only, never while the host's function runs.
+static SINK: Mutex<Option<Arc<Sink>>> = Mutex::new(None);
 /// The sink's level, so that a silent library takes no lock and formats nothing. It may be that of the
 /// sink before: only under the lock do level and function belong together.
 static LEVEL: AtomicI32 = AtomicI32::new(LIVENESS_LOG_OFF);
@@ -50,15 +57,61 @@ pub(super) fn set(function: Option<Function>, user: *mut c_void, level: i32) -> 
             "the log callback cannot be changed from inside itself; change it after it has returned",
         ));
     }
-    let mut sink = SINK.write().unwrap_or_else(PoisonError::into_inner);
-    *sink = function.map(|function| Sink {
-        function,
-        user,
-        level,
+    let sink = function.map(|function| {
+        Arc::new(Sink {
+            function,
+            user,
+            level,
+            calls: Mutex::new(0),
+            idle: Condvar::new(),
+        })
     });
-    let level = sink.as_ref().map_or(LIVENESS_LOG_OFF, |sink| sink.level);
-    LEVEL.store(level, Ordering::Relaxed);
+    let former = {
+        let mut current = lock(&SINK);
+        let level = sink.as_ref().map_or(LIVENESS_LOG_OFF, |sink| sink.level);
+        LEVEL.store(level, Ordering::Relaxed);
+        std::mem::replace(&mut *current, sink)
+    };
+    if let Some(former) = former {
+        former.wait();
+    }
     Ok(())
+}
+
+// What the locks guard is sound wherever a panic may have stopped.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Sink {
+    /// Waits until no call is under way. Others cannot begin any more.
+    fn wait(&self) {
+        let mut calls = lock(&self.calls);
+        while *calls > 0 {
+            calls = self
+                .idle
+                .wait(calls)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+impl Call {
+    /// Begins a call, if there is a sink for this level.
+    fn begin(level: i32) -> Option<Self> {
+        let current = lock(&SINK);
+        let sink = current.as_ref().filter(|sink| level <= sink.level)?;
+        // Under the lock: who exchanges the sink afterwards finds it counted.
+        *lock(&sink.calls) += 1;
+        Some(Call(sink.clone()))
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        *lock(&self.0.calls) -= 1;
+        self.0.idle.notify_all();
+    }
 }
 
 /// A handle is ready.
@@ -103,8 +156,7 @@ fn write(level: i32, message: impl FnOnce() -> String) {
     if level > LEVEL.load(Ordering::Relaxed) || IN_CALLBACK.get() {
         return;
     }
-    let sink = SINK.read().unwrap_or_else(PoisonError::into_inner);
-    let Some(sink) = sink.as_ref().filter(|sink| level <= sink.level) else {
+    let Some(call) = Call::begin(level) else {
         return;
     };
     let Ok(message) = CString::new(message().replace('\0', "")) else {
@@ -113,7 +165,7 @@ fn write(level: i32, message: impl FnOnce() -> String) {
     IN_CALLBACK.set(true);
     // SAFETY: the host gave this function for calls from any thread, with this user pointer; the
     // message is a string that ends with a NUL and lives until the call returns.
-    unsafe { (sink.function)(sink.user, level, message.as_ptr()) };
+    unsafe { (call.0.function)(call.0.user, level, message.as_ptr()) };
     IN_CALLBACK.set(false);
 }
 
@@ -121,7 +173,11 @@ fn write(level: i32, message: impl FnOnce() -> String) {
 mod tests {
     use super::*;
     use std::ffi::CStr;
-    use std::sync::Mutex;
+    use std::sync::mpsc::{Receiver, Sender, channel};
+    use std::time::Duration;
+
+    /// There is one callback in a process, and tests run at once.
+    static ALONE: Mutex<()> = Mutex::new(());
 
     type Lines = Mutex<Vec<(i32, String)>>;
 
@@ -139,6 +195,7 @@ mod tests {
 
     #[test]
     fn lines_reach_the_callback_up_to_its_level() {
+        let _alone = lock(&ALONE);
         let lines = Lines::default();
         let user = (&raw const lines).cast_mut().cast();
         for level in [-1, 5, i32::MAX] {
@@ -163,5 +220,54 @@ mod tests {
         assert_eq!(lines[0], (LIVENESS_LOG_ERROR, "log test: ab".into()));
         assert_eq!(lines[1], (LIVENESS_LOG_WARN, "log test: 004: bad".into()));
         assert_eq!(lines.len(), 5);
+    }
+
+    type Gate = (Sender<()>, Mutex<Receiver<()>>);
+
+    unsafe extern "C" fn hold(user: *mut c_void, _: i32, message: *const c_char) {
+        // SAFETY: `user` is the Gate that the test registered, the message a string with a NUL.
+        let ((entered, open), message) =
+            unsafe { (&*user.cast::<Gate>(), CStr::from_ptr(message)) };
+        if message.to_str().unwrap() == "gate test: held" {
+            entered.send(()).unwrap();
+            lock(open).recv().unwrap();
+        }
+    }
+
+    #[test]
+    fn nobody_waits_for_a_call_but_who_ends_its_callback() {
+        const SOON: Duration = Duration::from_secs(20);
+        let _alone = lock(&ALONE);
+        let ((entered, has_entered), (open, opened)) = (channel(), channel());
+        let gate: Gate = (entered, Mutex::new(opened));
+        set(
+            Some(hold),
+            (&raw const gate).cast_mut().cast(),
+            LIVENESS_LOG_ERROR,
+        )
+        .unwrap();
+        let (finished, has_finished) = channel();
+        std::thread::scope(|scope| {
+            // Whatever fails here, the call that is held ends.
+            let open = open;
+            scope.spawn(|| misuse("gate test", "held"));
+            has_entered.recv_timeout(SOON).unwrap();
+            let ended = finished.clone();
+            scope.spawn(move || {
+                set(None, std::ptr::null_mut(), LIVENESS_LOG_OFF).unwrap();
+                ended.send("set").unwrap();
+            });
+            while lock(&SINK).is_some() {
+                std::thread::yield_now();
+            }
+            scope.spawn(move || {
+                misuse("gate test", "passes");
+                finished.send("line").unwrap();
+            });
+            assert_eq!(has_finished.recv_timeout(SOON), Ok("line"));
+            assert!(has_finished.try_recv().is_err());
+            open.send(()).unwrap();
+            assert_eq!(has_finished.recv_timeout(SOON), Ok("set"));
+        });
     }
 }

@@ -370,6 +370,8 @@ pub extern "C" fn liveness_last_error() -> *const c_char {
 /// `user` is handed to the callback unchanged. When this function returns, no call of the former
 /// callback is under way, so that what its `user` points to may go.
 ///
+/// It waits for calls of the former callback: do not hold what they may wait for.
+///
 /// Errors: 4 for an unknown level, and when called from inside the callback (which may call
 /// everything else; such calls are not logged).
 #[unsafe(no_mangle)]

@@ -102,7 +102,8 @@ pub struct LivenessConfig {
     pub threshold: f32,
     /// Path of an ONNX Runtime shared library (1.17 or newer). Default (null or empty): what the
     /// environment variable LIVENESS_ONNXRUNTIME names, else the embedded engine. A library that
-    /// is named but cannot be loaded is status 005. A process can load one ONNX Runtime only.
+    /// is named but cannot be loaded is status 005. A process can load one ONNX Runtime only. One with
+    /// more rights than its caller has (set-user-ID, file capabilities) does not ask the variable.
     pub onnxruntime: *const c_char,
     /// Folder with a manifest.json and the networks it names. Default (null or empty): the embedded
     /// ones.

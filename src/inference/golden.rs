@@ -49,7 +49,7 @@ impl Row {
                 let image = image::open(path).unwrap().into_rgb8();
                 let (width, height) = (self.width as u32, self.height as u32);
                 let part = image::imageops::crop_imm(&image, self.left, self.top, width, height);
-                tensor(&part.to_image(), self.width, self.height)
+                tensor(&part.to_image(), self.width, self.height).unwrap()
             }
             other => panic!("{UPDATE}: unknown input {other}"),
         }

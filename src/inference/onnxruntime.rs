@@ -19,9 +19,12 @@ use crate::models::Model;
 /// The ONNX Runtime of this process. The library cannot be unloaded or exchanged once it is
 /// there, so what was loaded first stays.
 static LOADED: OnceCell<Loaded> = OnceCell::new();
+const NEEDED: &str = "version 1.17 or newer is needed";
+
+/// Where the library is that `ort` was first given. It keeps that one, whatever becomes of it.
+static FIRST: OnceCell<PathBuf> = OnceCell::new();
 
 struct Loaded {
-    path: PathBuf,
     version: String,
     environment: Environment,
 }
@@ -33,16 +36,27 @@ impl OnnxRuntime {
     /// Loads the library at `path`, or uses it where this process has loaded it before.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let path = resolve(path)?;
-        let loaded = LOADED.get_or_try_init(|| load(path.clone()))?;
-        if loaded.path != path {
-            return Err(Error::internal(format!(
-                "this process has loaded the ONNX Runtime at {} and cannot load another from {}; use one path in all configurations",
-                loaded.path.display(),
-                path.display()
-            )));
-        }
+        let loaded = LOADED.get_or_try_init(|| {
+            let version = version(&path)?;
+            claim(&path)?;
+            load(version, &path)
+        })?;
+        claim(&path)?;
         Ok(OnnxRuntime(loaded))
     }
+}
+
+/// Refuses a path once `ort` was given another.
+fn claim(path: &Path) -> Result<(), Error> {
+    let first = FIRST.get_or_init(|| path.to_path_buf());
+    if first != path {
+        return Err(Error::internal(format!(
+            "this process has loaded the ONNX Runtime at {} and cannot load another from {}; use one path in all configurations",
+            first.display(),
+            path.display()
+        )));
+    }
+    Ok(())
 }
 
 /// The absolute path of a regular file. A bare name would be searched for by the dynamic linker,
@@ -64,16 +78,15 @@ fn resolve(path: &Path) -> Result<PathBuf, Error> {
     Ok(resolved)
 }
 
-fn load(path: PathBuf) -> Result<Loaded, Error> {
-    let version = version(&path)?;
+fn load(version: String, path: &Path) -> Result<Loaded, Error> {
     stay_loaded();
     let fault = |error: &dyn std::fmt::Display| {
         Error::internal(format!(
-            "the ONNX Runtime at {} cannot be loaded: {error}; version 1.17 or newer is needed",
+            "the ONNX Runtime at {} cannot be loaded: {error}; {NEEDED}",
             path.display()
         ))
     };
-    let environment = ort::init_from(&path)
+    let environment = ort::init_from(path)
         .map_err(|error| fault(&error))?
         .with_name("liveness")
         .with_telemetry(false)
@@ -85,7 +98,6 @@ fn load(path: PathBuf) -> Result<Loaded, Error> {
         .map_err(|error| fault(&error))?;
     Ok(Loaded {
         version,
-        path,
         environment,
     })
 }
@@ -118,7 +130,7 @@ fn stay_loaded() {
 #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "macos")))]
 fn stay_loaded() {}
 
-/// Asks the library for its version, before anything else is done with it.
+/// Asks the library for its version, and whether it has what is needed, before anything else is done with it.
 #[allow(unsafe_code)]
 fn version(path: &Path) -> Result<String, Error> {
     let fault = |cause: &dyn std::fmt::Display| {
@@ -129,17 +141,36 @@ fn version(path: &Path) -> Result<String, Error> {
     };
     // SAFETY: loading a library runs its initialisers. The caller named this very file as the
     // ONNX Runtime to use, and it is not searched for.
-    let library = unsafe { libloading::Library::new(path) }.map_err(|error| fault(&error))?;
+    let library =
+        unsafe { libloading::Library::new(path) }.map_err(|error| fault(&causes(&error)))?;
     type GetApiBase = unsafe extern "C" fn() -> *const ort::sys::OrtApiBase;
     // SAFETY: every ONNX Runtime exports this function with this type.
-    let get_api_base =
-        unsafe { library.get::<GetApiBase>(b"OrtGetApiBase\0") }.map_err(|error| fault(&error))?;
+    let get_api_base = unsafe { library.get::<GetApiBase>(b"OrtGetApiBase\0") }
+        .map_err(|error| fault(&causes(&error)))?;
     // SAFETY: the function takes nothing, and its answer is static or null.
     let base =
         unsafe { get_api_base().as_ref() }.ok_or_else(|| fault(&"OrtGetApiBase gave nothing"))?;
     // SAFETY: the function takes nothing and gives a static string that ends with a NUL.
     let version = unsafe { std::ffi::CStr::from_ptr((base.GetVersionString)()) };
+    // SAFETY: the function takes a number and gives a static table, or null where it has none of that version.
+    if unsafe { (base.GetApi)(ort::sys::ORT_API_VERSION) }.is_null() {
+        return Err(fault(&format_args!(
+            "it is of version {}, and {NEEDED}",
+            version.to_string_lossy()
+        )));
+    }
     Ok(version.to_string_lossy().into_owned())
+}
+
+/// An error and what it came from: the system's loader says only in the latter what is missing.
+fn causes(error: &libloading::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = std::error::Error::source(error);
+    while let Some(cause) = next {
+        text = format!("{text}: {cause}");
+        next = cause.source();
+    }
+    text
 }
 
 impl Runtime for OnnxRuntime {

@@ -334,6 +334,28 @@ static void no_memory_left(void)
   free(grey);
   liveness_free(engine);
 }
+
+static void no_memory_for_a_handle(void)
+{
+  rlim_t room;
+  int made = 0;
+  for (room = 0; room <= 128; room += 4) {
+    liveness_engine *engine = NULL;
+    const rlim_t before = limit(RLIMIT_AS, address_space() + (room << 20));
+    const int32_t status = liveness_init(NULL, &engine);
+    limit(RLIMIT_AS, before);
+    if (status == LIVENESS_OK) {
+      made++;
+    } else {
+      CHECK_NUMBER(status, LIVENESS_ERROR_INTERNAL);
+      CHECK(strstr(liveness_last_error(), "memory") != NULL);
+      CHECK(engine == NULL);
+    }
+    CHECK(room > 0 || made == 0);
+    liveness_free(engine);
+  }
+  CHECK(made > 0);
+}
 #endif
 
 /* Runs what a host must not do in a child, whose standard error is caught. */
@@ -489,6 +511,7 @@ const test process_tests[] = {
     {"no_space_left", no_space_left},
 #ifndef UNDER_SANITIZER
     {"no_memory_left", no_memory_left},
+    {"no_memory_for_a_handle", no_memory_for_a_handle},
 #endif
     {"wrong_frees_are_noticed", wrong_frees_are_noticed},
     {"a_freed_handle_is_004_for_ever", a_freed_handle_is_004_for_ever},

@@ -190,7 +190,7 @@ fn compute(
     for pictures in input.data.chunks(TOGETHER * len) {
         sized.run(set, scratch, pictures, &values, |at, numbers| {
             tensors[at].data.extend_from_slice(numbers);
-        });
+        })?;
     }
     Ok(tensors)
 }

@@ -5,6 +5,7 @@
 
 use super::kernels::{BLOCK, BORDER, Batch, InstructionSet, Layout, Map, clear_border, convolve};
 use super::plan::{Op, Plan, Pointwise, Pool, Step, ValueId};
+use crate::memory::grow;
 
 /// Most numbers that the values of one picture may take at a time: 512 MiB.
 const MAX_SCRATCH: usize = 1 << 27;
@@ -181,15 +182,13 @@ impl<'a> SizedPlan<'a> {
         pictures: &[f32],
         outputs: &[ValueId],
         mut take: impl FnMut(usize, &[f32]),
-    ) {
+    ) -> Result<(), String> {
         let count = pictures.len() / self.lens[0];
         let Scratch { slots, work, used } = scratch;
         *used = true;
         slots.resize_with(slots.len().max(self.slot_lens.len()), Vec::new);
         for (slot, len) in slots.iter_mut().zip(&self.slot_lens) {
-            if slot.len() < count * len {
-                slot.resize(count * len, 0.0);
-            }
+            grow(slot, count * len)?;
         }
         for step in &self.plan.steps {
             let slot = self.slots[step.output];
@@ -212,6 +211,7 @@ impl<'a> SizedPlan<'a> {
         for (at, output) in outputs.iter().enumerate() {
             take(at, values.get(*output));
         }
+        Ok(())
     }
 }
 

@@ -98,7 +98,7 @@ public:
   std::string_view message() const noexcept { return message(kind_); }
 
   /** Cause and cure in English, for a person and not to be parsed. Good as long as this object. */
-  std::string_view reason() const noexcept
+  std::string_view reason() const noexcept LIVENESS_LIFETIMEBOUND
   {
     const std::string_view all = what();
     // what() is "CODE: MESSAGE (REASON)".
@@ -155,20 +155,23 @@ public:
     return *std::get_if<0>(&content_);
   }
 
-  T &&value() &&
+  /** By value: a reference to a part of what is gone would read what comes after it. */
+  T value() &&
   {
     demand_value();
     return std::move(*std::get_if<0>(&content_));
   }
 
   /** The error. Where there is none, the process ends. */
-  const Error &error() const noexcept
+  const Error &error() const & noexcept
   {
     const Error *error = std::get_if<1>(&content_);
     if (error == nullptr)
       std::abort();
     return *error;
   }
+
+  Error error() && noexcept { return static_cast<const Outcome &>(*this).error(); }
 
 private:
   void demand_value() const

@@ -51,7 +51,7 @@ type Config struct {
 	// ones.
 	ModelsDir string
 	// MaxConcurrent is the number of checks that run at once; each keeps one core busy, and further
-	// ones wait for their turn. Zero is runtime.GOMAXPROCS(0).
+	// ones wait for their turn. Zero is runtime.GOMAXPROCS(0), more than 4096 is 4096.
 	MaxConcurrent int
 }
 
@@ -73,6 +73,9 @@ type Engine struct {
 // openHandles counts handles that were not freed, for the tests.
 var openHandles atomic.Int64
 
+// mostSlots is the largest MaxConcurrent that counts.
+const mostSlots = 4096
+
 // New loads the networks, which takes some milliseconds and megabytes: make one engine and share it.
 //
 // It fails with [ErrBadRequest] for an invalid option and with [ErrInternal] for models or an ONNX
@@ -91,6 +94,8 @@ func New(config Config) (*Engine, error) {
 	if slots == 0 {
 		slots = runtime.GOMAXPROCS(0)
 	}
+	// Close takes each slot, and every check keeps a thread, of which a Go program may have 10,000.
+	slots = min(slots, mostSlots)
 	handle, err := initialise(&config)
 	if err != nil {
 		return nil, err

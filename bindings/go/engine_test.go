@@ -242,6 +242,23 @@ func inTime(engine *Engine) error {
 	}
 }
 
+func TestAnEngineForAnyNumberOfChecksCloses(t *testing.T) {
+	engine, err := New(Config{MaxConcurrent: math.MaxInt})
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed := make(chan error, 1)
+	go func() { closed <- engine.Close() }()
+	select {
+	case err := <-closed:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("Close does not return")
+	}
+}
+
 func TestInfoWaitsForNoCheck(t *testing.T) {
 	engine := newEngine(t, Config{MaxConcurrent: 1})
 	release := occupy(engine)

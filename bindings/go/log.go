@@ -27,7 +27,9 @@ var (
 //   - [Engine.Close] must not be called: it would wait for the check that waits for the logger;
 //   - no image should be checked: with all slots held by checks whose loggers wait for a slot,
 //     which with a MaxConcurrent of 1 is at once, none ever gets one. Where it has to be, give
-//     [Engine.CheckContext] a context that ends, or take another engine.
+//     [Engine.CheckContext] a context that ends, or take another engine;
+//   - the goroutine must not be ended ([runtime.Goexit], which t.Fatal and t.FailNow of tests call):
+//     no later SetLogger would return.
 //
 // Nor may it wait for another goroutine that does one of these. Everything else may be called,
 // [Engine.Info] too. What is called from inside the logger is not logged.

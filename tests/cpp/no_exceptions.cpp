@@ -107,6 +107,16 @@ static void every_way_in_says_the_same(const Engine &engine, const std::string &
   CHECK(engine.try_check_pixels(pixels).value().score == verdict.score);
 }
 
+/* A call between two results, so that the second one finds the stack as the first one left it. */
+static void results_held_by_reference_live_on(const Engine &engine, const std::string &inputs)
+{
+  const liveness::Result &attack = engine.try_check_file(inputs + "/print-attack.jpg").value();
+  const liveness::Result &live = engine.try_check_file(inputs + "/png-rgb.png").value();
+  const liveness::Error &error = engine.try_check_file("/nonexistent.jpg").error();
+  CHECK(!attack.is_live() && live.is_live() && attack.score > 0.5);
+  CHECK(error.kind() == ErrorCode::unreadable_image && !error.reason().empty());
+}
+
 static void an_attack_is_a_value_and_not_live(const Engine &engine, const std::string &inputs)
 {
   const auto outcome = engine.try_check_file(inputs + "/print-attack.jpg");
@@ -156,6 +166,7 @@ int main(int argc, char **argv)
   nothing_is_unreadable_and_not_null(engine);
   a_moved_engine_refuses(portrait);
   every_way_in_says_the_same(engine, inputs);
+  results_held_by_reference_live_on(engine, inputs);
   an_attack_is_a_value_and_not_live(engine, inputs);
   quality_has_reasons(engine, inputs);
   log_lines_arrive_while_the_logger_lives(engine);

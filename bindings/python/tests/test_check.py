@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import io
+import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +64,32 @@ def test_file_objects(engine: Liveness, expected: Result) -> None:
     behind = io.BytesIO(b"header" + ENCODED)
     behind.seek(6)
     assert engine.check(behind) == expected
+
+
+def test_an_archive_that_is_cut_is_unreadable(engine: Liveness) -> None:
+    """Its errors are not those of the system."""
+    packed = gzip.compress(ENCODED)
+    cut = gzip.GzipFile(fileobj=io.BytesIO(packed[:-1000]))
+    with pytest.raises(liveness.ImageError, match="EOFError"):
+        engine.check(cut)
+    wrong = io.BytesIO(packed)
+    wrong.close()
+    assert json.loads(engine.check_json(wrong))["error_code"] == "002"
+
+
+def test_a_limit_of_any_size_asks_for_no_memory(portrait: Path, expected: Result) -> None:
+    with Liveness(max_file_bytes=sys.maxsize) as engine:
+        assert engine.check(io.BytesIO(ENCODED)) == expected
+        with portrait.open("rb") as file:
+            assert engine.check(file) == expected
+
+
+def test_what_cannot_be_a_path_is_a_wrong_request(engine: Liveness) -> None:
+    with pytest.raises(liveness.RequestError, match="cannot be a path"):
+        engine.check("\ud800.jpg")
+    with pytest.raises(liveness.RequestError, match="cannot be a path"):
+        Liveness(models="\ud800")
+    assert json.loads(engine.check_json("\ud800.jpg"))["error_code"] == "004"
 
 
 def test_a_path_beyond_ascii(engine: Liveness, expected: Result, tmp_path: Path) -> None:
@@ -263,6 +292,14 @@ class TestPillow:
         image = Image.open(io.BytesIO(ENCODED[: len(ENCODED) // 2]))
         with pytest.raises(liveness.ImageError, match="PIL cannot decode"):
             engine.check(image)
+
+    def test_transparency_that_no_palette_has_is_unreadable(self, engine: Liveness) -> None:
+        """Pillow notices when it converts, not when it decodes."""
+        image = Image.fromarray(np.zeros((64, 64), np.uint8)).convert("P")
+        image.info["transparency"] = bytes(300)
+        with pytest.raises(liveness.ImageError, match="PIL cannot decode"):
+            engine.check(image)
+        assert json.loads(engine.check_json(image))["error_code"] == "002"
 
     def test_an_absurd_size_is_refused_before_it_is_decoded(self, engine: Liveness) -> None:
         image = Image.open(io.BytesIO(png(np.zeros((1, 20_000), np.uint8))))

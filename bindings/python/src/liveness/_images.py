@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 BytesLike = Union[bytes, bytearray, memoryview]
 
 _UINT32_MAX = 2**32 - 1
+_CHUNK = 1 << 24
 _EXIF_ORIENTATION = 0x0112
 
 
@@ -162,7 +163,10 @@ def _other(source: Any, limits: Limits) -> Call:
 
 def path_bytes(name: str, path: str | os.PathLike[str]) -> bytes:
     """A path as the library takes it. A NUL would cut it, so that it named another file."""
-    encoded = os.fsencode(path)
+    try:
+        encoded = os.fsencode(path)
+    except UnicodeEncodeError as error:
+        raise RequestError(f"{name} cannot be a path: {error}") from error
     if b"\0" in encoded:
         raise RequestError(f"{name} has a NUL inside: {path!r}")
     return encoded
@@ -202,9 +206,12 @@ def _read(file: BinaryReader, most: int) -> bytes:
     chunks: list[bytes] = []
     while most > 0:
         try:
-            chunk = file.read(most)
-        except OSError as error:
-            raise ImageError(f"the file object cannot be read: {error}") from error
+            # Some files make room for all that they are asked for.
+            chunk = file.read(min(most, _CHUNK))
+        except MemoryError:
+            raise
+        except Exception as error:  # Archives raise errors of their own.
+            raise ImageError(f"the file object cannot be read: {error!r}") from error
         if not isinstance(chunk, (bytes, bytearray)):
             raise TypeError(
                 f"read() gave {type(chunk).__name__}; open the file in binary and blocking mode"
@@ -298,14 +305,14 @@ def _pillow(image: PillowImage, limits: Limits) -> Call:
         # First, because some decoders turn the image upright themselves, and then say so.
         image.load()
         orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
-    except MemoryError:
+        name, data = _pillow_samples(image)
+    except (MemoryError, RequestError):
         raise
     except Exception as error:  # PIL's decoders raise whatever they meet.
         raise ImageError(f"PIL cannot decode the image: {error!r}") from error
     # Broken metadata does not make an image unreadable.
     if not (isinstance(orientation, int) and 1 <= orientation <= 8):
         orientation = 1
-    name, data = _pillow_samples(image)
     return _pixels(_borrow(data), name, image.size, orientation=orientation)
 
 

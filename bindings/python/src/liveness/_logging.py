@@ -37,6 +37,10 @@ def enable_logging(level: int = logging.INFO, logger: logging.Logger | None = No
     except LivenessError:
         _logger = former
         raise
+    # Threads that still check while the interpreter ends must not call into it. Not registered by
+    # importing the package: the end of a subinterpreter that only did so ends no log.
+    atexit.unregister(disable_logging)
+    atexit.register(disable_logging)
 
 
 def disable_logging() -> None:
@@ -63,5 +67,3 @@ def _log(_user: int | None, level: int, message: bytes) -> None:
 # One callback for the life of the process: the library may call it on any thread until it is
 # told not to.
 _CALLBACK = _abi.LogCallback(_log)
-# Threads that still check while the interpreter ends must not call into it.
-atexit.register(disable_logging)

@@ -70,7 +70,30 @@ fn full(
             })
             // A decoder that ran out of time says that it cannot read its file.
             .or_else(|error| deadline.check().and(Err(error)))?;
-    Ok(Picture::from(to_rgb(image, format)).upright(orientation))
+    let alpha = match format {
+        // Where all of a BMP would be transparent, its writer left the fourth byte alone.
+        ImageFormat::Bmp if is_transparent(&image) => Alpha::Meaningless,
+        ImageFormat::Tiff if tiff::has_associated_alpha(bytes) => Alpha::Associated,
+        _ => Alpha::Unassociated,
+    };
+    Ok(Picture::from(to_rgb(image, alpha)).upright(orientation))
+}
+
+/// What the fourth sample of a pixel says of the other three.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Alpha {
+    /// They are those of the pixel, as far as it covers what is behind it.
+    Unassociated,
+    /// They are multiplied with it already.
+    Associated,
+    /// Nothing.
+    Meaningless,
+}
+
+fn is_transparent(image: &DynamicImage) -> bool {
+    image
+        .as_rgba8()
+        .is_some_and(|image| image.pixels().all(|pixel| pixel.0[3] == 0))
 }
 
 /// The format by the first bytes; names and types that clients state are often wrong.
@@ -78,6 +101,10 @@ fn sniff(bytes: &[u8]) -> Result<ImageFormat, Error> {
     use ImageFormat::*;
     if bytes.is_empty() {
         return Err(Error::unreadable("the image is empty"));
+    }
+    // BigTIFF, of which the guess does not know.
+    if bytes.starts_with(b"II+\0") || bytes.starts_with(b"MM\0+") {
+        return Ok(Tiff);
     }
     match image::guess_format(bytes) {
         Ok(format @ (Jpeg | Png | WebP | Bmp | Gif | Tiff)) => Ok(format),
@@ -142,7 +169,7 @@ fn pixels(
     let mut decoder = reader.into_decoder().map_err(damaged)?;
     let (width, height) = decoder.dimensions();
     limits.check_size(width, height)?;
-    if let Some(markers) = markers {
+    if let Some(markers) = &markers {
         markers.check_scans(width, height)?;
     }
     if decoder.total_bytes() > most {
@@ -170,7 +197,12 @@ fn pixels(
         _ => {}
     }
     let orientation = orientation(bytes, format, &mut decoder);
-    let image = DynamicImage::from_decoder(decoder).map_err(damaged)?;
+    let image = match markers {
+        Some(markers) if markers.take_time(width, height) => {
+            jpeg::decode_timed(bytes, decoder.color_type(), deadline)?
+        }
+        _ => DynamicImage::from_decoder(decoder).map_err(damaged)?,
+    };
     Ok((image, orientation))
 }
 
@@ -205,19 +237,18 @@ fn orientation(bytes: &[u8], format: ImageFormat, decoder: &mut impl ImageDecode
 }
 
 /// Eight bits per sample; transparent parts show white, as most viewers would.
-fn to_rgb(image: DynamicImage, format: ImageFormat) -> RgbImage {
-    if !image.color().has_alpha() {
+fn to_rgb(image: DynamicImage, meaning: Alpha) -> RgbImage {
+    if !image.color().has_alpha() || meaning == Alpha::Meaningless {
         return image.into_rgb8();
     }
     let image = image.into_rgba8();
-    // Where all of a BMP would be transparent, its writer left the fourth byte alone.
-    if format == ImageFormat::Bmp && image.pixels().all(|pixel| pixel.0[3] == 0) {
-        return DynamicImage::from(image).into_rgb8();
-    }
     let mut rgb = RgbImage::new(image.width(), image.height());
     for (to, from) in rgb.pixels_mut().zip(image.pixels()) {
         let [r, g, b, alpha] = from.0;
-        to.0 = [r, g, b].map(|value| on_white(value, alpha));
+        to.0 = [r, g, b].map(|value| match meaning {
+            Alpha::Associated => value.saturating_add(255 - alpha),
+            _ => on_white(value, alpha),
+        });
     }
     rgb
 }
@@ -257,6 +288,52 @@ mod tests {
 
     fn code(bytes: &[u8]) -> ErrorCode {
         decode(bytes).unwrap_err().code()
+    }
+
+    #[test]
+    fn a_tiff_for_more_than_four_gigabytes_is_read() {
+        use ::tiff::encoder::{TiffEncoder, colortype::RGB8};
+
+        let mut bytes = Cursor::new(Vec::new());
+        let mut encoder = TiffEncoder::new_big(&mut bytes).unwrap();
+        encoder
+            .write_image::<RGB8>(2, 1, &[1, 2, 3, 4, 5, 6])
+            .unwrap();
+        let picture = decode(bytes.get_ref()).unwrap();
+        assert_eq!(picture.pixels().as_raw().to_vec(), [1, 2, 3, 4, 5, 6]);
+    }
+
+    #[test]
+    fn colours_that_are_multiplied_with_alpha_are_not_multiplied_again() {
+        use ::tiff::encoder::{TiffEncoder, colortype::RGBA8};
+
+        for (kind, expected) in [(1_u16, [227, 127, 127]), (2, [177, 127, 127])] {
+            let mut bytes = Cursor::new(Vec::new());
+            let mut encoder = TiffEncoder::new(&mut bytes).unwrap();
+            let mut image = encoder.new_image::<RGBA8>(1, 1).unwrap();
+            let tag = ::tiff::tags::Tag::ExtraSamples;
+            image.encoder().write_tag(tag, &[kind][..]).unwrap();
+            image.write_data(&[100, 0, 0, 128]).unwrap();
+            let picture = decode(bytes.get_ref()).unwrap();
+            assert_eq!(picture.pixels().as_raw().to_vec(), expected);
+        }
+    }
+
+    #[test]
+    fn whole_numbers_of_32_bits_are_not_taken_for_fractions() {
+        use ::tiff::encoder::{TiffEncoder, colortype::RGB32};
+
+        let mut bytes = Cursor::new(Vec::new());
+        let mut encoder = TiffEncoder::new(&mut bytes).unwrap();
+        encoder.write_image::<RGB32>(1, 1, &[1 << 30; 3]).unwrap();
+        let mut bytes = bytes.into_inner();
+        assert_eq!(code(&bytes), ErrorCode::UnreadableImage);
+        // The entry for the format becomes one that nobody knows.
+        let entry = [0x53, 0x01, 0x03, 0x00];
+        let at = bytes.windows(4).position(|found| found == entry).unwrap();
+        bytes[at + 1] = 0x7f;
+        let error = decode(&bytes).unwrap_err();
+        assert!(error.to_string().contains("32 bits"), "{error}");
     }
 
     #[test]

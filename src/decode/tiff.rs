@@ -168,11 +168,25 @@ fn value_bytes(kind: Type) -> u64 {
     }
 }
 
-/// What decides about memory and time.
+/// Whether the colours of the first picture are multiplied with its alpha (TIFF 6.0, section 18).
+pub(super) fn has_associated_alpha(bytes: &[u8]) -> bool {
+    const ASSOCIATED: u64 = 1;
+    let Some(numbers) = Numbers::new(bytes) else {
+        return false;
+    };
+    let extra = numbers
+        .entries()
+        .and_then(|mut entries| entries.find(|entry| entry.tag == Tag::ExtraSamples));
+    extra.is_some_and(|extra| numbers.number(extra.place, 2) == Some(ASSOCIATED))
+}
+
+/// What decides about memory and time, and what the decoder takes for granted.
 struct Strips {
     compression: CompressionMethod,
     /// Bytes of a row, at most.
     row: u64,
+    /// Whether samples have 32 bits and nothing says what those are.
+    vague: bool,
 }
 
 impl Strips {
@@ -181,6 +195,8 @@ impl Strips {
         let mut decoder = Decoder::new(deadline.reader(bytes))?;
         let compression = decoder.find_tag_unsigned(Tag::Compression)?;
         let samples = decoder.find_tag_unsigned::<u16>(Tag::SamplesPerPixel)?;
+        let bits = decoder.find_tag_unsigned_vec::<u16>(Tag::BitsPerSample)?;
+        let format = decoder.find_tag_unsigned_vec::<u16>(Tag::SampleFormat)?;
         let (width, _) = decoder.chunk_dimensions();
         Ok(Strips {
             compression: compression.map_or(
@@ -188,6 +204,7 @@ impl Strips {
                 CompressionMethod::from_u16_exhaustive,
             ),
             row: u64::from(width) * u64::from(samples.unwrap_or(1)) * MAX_BYTES_PER_SAMPLE,
+            vague: format.is_none() && bits.is_some_and(|bits| bits.contains(&32)),
         })
     }
 }
@@ -206,6 +223,11 @@ pub(super) fn check_strips(bytes: &[u8], deadline: &Deadline) -> Result<(), Erro
             "the TIFF is compressed as {:?}, which is not read inside a TIFF: save the image as JPEG or PNG",
             strips.compression
         )));
+    }
+    if strips.vague {
+        return Err(Error::unreadable(
+            "the TIFF has samples of 32 bits and does not say whether they are fractions: save it with 8 or 16 bits",
+        ));
     }
     if strips.row > MAX_ROW {
         return Err(Error::unreadable(format!(

@@ -11,6 +11,8 @@ pub(super) struct Bits<'a> {
     count: u32,
     /// How many of those, at the end, stand for what is missing.
     missing: u64,
+    /// Whether bits were met that are no code.
+    senseless: bool,
 }
 
 /// Bits that are there after [`Bits::refill`]: a code and the value that follows it.
@@ -24,7 +26,18 @@ impl<'a> Bits<'a> {
             buffer: 0,
             count: 0,
             missing: 0,
+            senseless: false,
         }
+    }
+
+    /// Bits were met that are no code.
+    #[cold]
+    pub fn make_no_sense(&mut self) {
+        self.senseless = true;
+    }
+
+    pub fn are_senseless(&self) -> bool {
+        self.senseless
     }
 
     /// Sees to it that at least 32 bits are there.

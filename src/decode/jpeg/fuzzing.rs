@@ -25,7 +25,11 @@ pub fn compare_jpeg_decoders(bytes: &[u8]) {
         return;
     };
     let [width, height] = header.size();
-    if LIMITS.check_size(width, height).is_err() || header.check(bytes).is_err() {
+    let markers = Markers::of(bytes);
+    if LIMITS.check_size(width, height).is_err()
+        || header.check(bytes).is_err()
+        || markers.check_scans(width, height).is_err()
+    {
         return;
     }
     for unit in [8, 4, 2, 1] {

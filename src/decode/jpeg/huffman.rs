@@ -76,7 +76,10 @@ impl Code {
     /// Takes a symbol.
     #[inline(always)]
     fn symbol(&self, bits: &mut Bits<'_>) -> Option<u8> {
-        let (symbol, length) = self.look_up(bits.peek(16))?;
+        let Some((symbol, length)) = self.look_up(bits.peek(16)) else {
+            bits.make_no_sense();
+            return None;
+        };
         bits.consume(length);
         Some(symbol)
     }

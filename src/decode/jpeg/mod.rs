@@ -15,6 +15,7 @@ mod idct;
 mod scan;
 mod scans;
 mod segments;
+mod timed;
 
 use std::ops::Range;
 
@@ -32,9 +33,10 @@ pub use fuzzing::compare_jpeg_decoders;
 use scans::Markers;
 pub(in crate::decode) use scans::image;
 pub(in crate::decode) use segments::orientation;
+pub(in crate::decode) use timed::decode as decode_timed;
 
-/// A picture of the whole, if it is of use at less than full size. Refuses one whose data end before it does, which
-/// another decoder would fill with grey.
+/// A picture of the whole, if it is of use at less than full size. Refuses one whose data end before it does or make no
+/// sense, which another decoder would fill with grey.
 pub(super) fn overview(
     bytes: &[u8],
     limits: &Limits,
@@ -55,9 +57,9 @@ pub(super) fn overview(
     match picture {
         Ok(picture) => Ok(picture),
         Err(Fault::Other) => Ok(None),
-        Err(Fault::Incomplete) => Err(Error::unreadable(
-            "the JPEG is damaged: its data end before the picture does",
-        )),
+        Err(Fault::Damaged(cause)) => {
+            Err(Error::unreadable(format!("the JPEG is damaged: {cause}")))
+        }
     }
 }
 
@@ -79,14 +81,10 @@ impl Header<'_> {
         [self.width as u32, self.height as u32]
     }
 
-    /// Refuses a file that the `image` crate is not given either. What is decoded behind the head is a
-    /// single scan, so no more can start there, nor are there any metadata.
+    /// Refuses a file that the `image` crate is not given for its metadata either. What looks like scans among those
+    /// does not matter here: what is decoded behind the head is a single one.
     fn check(&self, bytes: &[u8]) -> Result<(), Error> {
-        let head = &bytes[..bytes.len() - self.data.len()];
-        let markers = Markers::of(head);
-        let [width, height] = self.size();
-        markers.check_scans(width, height)?;
-        markers.check_metadata()
+        Markers::of(&bytes[..bytes.len() - self.data.len()]).check_metadata()
     }
 
     /// Width and height of the upright image.

@@ -109,8 +109,8 @@ struct Scan<'a> {
 /// Why a picture is not decoded here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// Its data end before it does.
-    Incomplete,
+    /// Its data end before it does, or make no sense; in what way.
+    Damaged(&'static str),
     /// Its data are not what they should be, or there is no time or memory for it.
     Other,
 }
@@ -185,7 +185,9 @@ impl<'a> Scan<'a> {
     fn due(&mut self, read: impl FnOnce(&mut Self) -> Option<()>) -> Result<(), Fault> {
         read(self).ok_or_else(|| {
             if self.bits.has_ended() {
-                Fault::Incomplete
+                Fault::Damaged("its data end before the picture does")
+            } else if self.bits.are_senseless() {
+                Fault::Damaged("its data hold a code that means nothing")
             } else {
                 Fault::Other
             }

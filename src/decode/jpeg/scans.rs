@@ -5,12 +5,12 @@
 //! file. It can be bounded: the decoder gets nothing behind the end of the image, and whatever could be
 //! a marker before that end counts as one, even inside a segment. Entropy-coded data hold no such bytes.
 
-use super::segments::{check_inks, end};
+use super::segments::{check_inks, check_sampling, end};
 use crate::error::Error;
 
 /// The file up to the end of the image, for a decoder to read and no more, and what that may meet in it.
 /// Refuses a file without that end, for a decoder fills what is missing with grey, which is no image of a
-/// face; one whose metadata would keep a decoder busy; and one whose colours cannot be told.
+/// face; one whose metadata would keep a decoder busy; and one whose colours cannot be told, or would be misread.
 pub(in crate::decode) fn image(bytes: &[u8]) -> Result<(&[u8], Markers), Error> {
     let end =
         end(bytes).ok_or_else(|| Error::unreadable("the JPEG is truncated: its end is missing"))?;
@@ -18,6 +18,7 @@ pub(in crate::decode) fn image(bytes: &[u8]) -> Result<(&[u8], Markers), Error> 
     let markers = Markers::of(image);
     markers.check_metadata()?;
     check_inks(image)?;
+    check_sampling(image)?;
     Ok((image, markers))
 }
 
@@ -28,9 +29,11 @@ const METADATA_STEPS: u64 = 1 << 25;
 /// Scans that every image may have: encoders write ten or so, thorough ones under twenty, and previews
 /// in the metadata have as many once more.
 const SCANS: u64 = 64;
-/// Pixels times scans that an image may have: 16 scans at 100 megapixels. A scan of some bytes makes
-/// a decoder walk over all pixels, so a file of a megabyte could keep it busy for hours.
-const SCANNED_PIXELS: u64 = 1_600_000_000;
+/// Pixels times scans that an image may have: ten scans at 100 megapixels, which is what libjpeg writes. A scan of
+/// some bytes makes a decoder walk over all pixels, with a search for a code at each coefficient if it is made for that.
+const SCANNED_PIXELS: u64 = 1_000_000_000;
+/// Of those, what is decoded without a look at the clock: less than two seconds' work.
+const UNTIMED_PIXELS: u64 = 100_000_000;
 
 /// How many markers there can be for any decoder, however it finds them.
 #[derive(Default)]
@@ -64,6 +67,11 @@ impl Markers {
         Ok(())
     }
 
+    /// Whether the clock has to be looked at while an image of this size is decoded.
+    pub(in crate::decode) fn take_time(&self, width: u32, height: u32) -> bool {
+        self.scans > 1 && scanned(self.scans, width, height) > UNTIMED_PIXELS
+    }
+
     /// Refuses too many scans for an image of this size.
     pub(in crate::decode) fn check_scans(&self, width: u32, height: u32) -> Result<(), Error> {
         let scans = self.scans;
@@ -78,8 +86,11 @@ impl Markers {
 
 /// Whether an image of this size may have so many scans.
 fn is_affordable(scans: u64, width: u32, height: u32) -> bool {
-    let pixels = u64::from(width) * u64::from(height);
-    scans <= SCANS && pixels.saturating_mul(scans) <= SCANNED_PIXELS
+    scans <= SCANS && scanned(scans, width, height) <= SCANNED_PIXELS
+}
+
+fn scanned(scans: u64, width: u32, height: u32) -> u64 {
+    (u64::from(width) * u64::from(height)).saturating_mul(scans)
 }
 
 #[cfg(test)]
@@ -113,14 +124,15 @@ mod tests {
         let file = [&START[..], &hidden, &SCAN.repeat(2), &END, &SCAN].concat();
         let (_, markers) = image(&file).unwrap();
         assert_eq!(markers.scans, 5);
-        assert!(markers.check_scans(16_000, 16_000).is_ok());
-        assert!(markers.check_scans(20_000, 20_000).is_err());
+        assert!(markers.check_scans(14_000, 14_000).is_ok());
+        assert!(markers.check_scans(16_000, 16_000).is_err());
+        assert!(markers.take_time(5000, 5000) && !markers.take_time(4000, 4000));
     }
 
     #[test]
     fn many_scans_are_for_small_images_only() {
-        assert!(is_affordable(64, 5000, 5000) && is_affordable(16, 10_000, 10_000));
-        assert!(!is_affordable(65, 8, 8) && !is_affordable(17, 10_000, 10_000));
+        assert!(is_affordable(64, 3900, 3900) && is_affordable(10, 10_000, 10_000));
+        assert!(!is_affordable(65, 8, 8) && !is_affordable(11, 10_000, 10_000));
         assert!(!is_affordable(u64::MAX, u32::MAX, u32::MAX));
     }
 

@@ -5,6 +5,7 @@ use image::metadata::Orientation;
 use crate::decode::exif;
 use crate::error::Error;
 
+const PROGRESSIVE: u8 = 0xc2;
 const START_OF_SCAN: u8 = 0xda;
 const END_OF_IMAGE: u8 = 0xd9;
 const EXIF: u8 = 0xe1;
@@ -80,11 +81,39 @@ pub(in crate::decode) fn orientation(file: &[u8]) -> Orientation {
         .map_or(Orientation::NoTransforms, exif::orientation)
 }
 
+/// Refuses colours whose samples the decoder takes for others: it spreads out every component as if none were finer
+/// across than the first; and where a sequential image has several scans, it reads half of what is finer down.
+pub(super) fn check_sampling(file: &[u8]) -> Result<(), Error> {
+    let frame = head(file).find(|segment| is_frame(segment.marker));
+    let scan = Segments::of(file).find(|segment| segment.marker == START_OF_SCAN);
+    let (Some(frame), Some(scan)) = (frame, scan) else {
+        return Ok(());
+    };
+    let components = frame.data.get(COMPONENTS + 1..).unwrap_or_default();
+    let sampling = components.as_chunks::<3>().0.iter();
+    let mut sampling = sampling.map(|part| (part[1] >> 4, part[1] & 15));
+    let Some((first, down)) = sampling.next() else {
+        return Ok(());
+    };
+    let scanned = scan.data.first().map_or(0, |count| usize::from(*count));
+    let is_apart = frame.marker != PROGRESSIVE && scanned <= sampling.len();
+    let is_finer = |(across, down): (u8, u8)| across > first || is_apart && down > 1;
+    if sampling.len() > 0 && (is_apart && down > 1 || sampling.any(is_finer)) {
+        return Err(Error::unreadable(
+            "the JPEG stores its colours in scans or in a fineness that is not read: save it again",
+        ));
+    }
+    Ok(())
+}
+
+/// Whether it begins a frame, of whatever kind.
+fn is_frame(marker: u8) -> bool {
+    matches!(marker, 0xc0..=0xcf) && !matches!(marker, 0xc4 | 0xc8 | 0xcc)
+}
+
 /// Refuses four inks where the file does not say which way round they are stored. Adobe stores them inverted, and
 /// the decoder takes all for Adobe's: it would give a negative.
 pub(super) fn check_inks(file: &[u8]) -> Result<(), Error> {
-    let is_frame =
-        |marker: u8| matches!(marker, 0xc0..=0xcf) && !matches!(marker, 0xc4 | 0xc8 | 0xcc);
     let mut has_four = false;
     for segment in head(file) {
         has_four |= is_frame(segment.marker) && segment.data.get(COMPONENTS) == Some(&4);

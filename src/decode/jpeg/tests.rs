@@ -401,7 +401,6 @@ fn what_another_decoder_refuses_is_refused() {
     // 255 codes of 16 bits and ten of 15, for a table that nothing needs.
     let counts = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 10, 255];
     let short_part = b"http://ns.adobe.com/xmp/extension/\0 too short";
-    let scan = [0xff, 0xda, 0x00, 0x03, 0x00];
     for (name, odd) in [
         ("nothing", vec![]),
         (
@@ -416,7 +415,6 @@ fn what_another_decoder_refuses_is_refused() {
             "more symbols than there are",
             segment(0xc4, &[&[0x13][..], &counts, &[1; 265]].concat()),
         ),
-        ("scans in a comment", segment(0xfe, &scan.repeat(64))),
         ("metadata in many pieces", segment(0xe1, b"x").repeat(6000)),
     ] {
         let bytes = [head, &odd, rest].concat();
@@ -478,6 +476,120 @@ fn a_picture_that_ends_too_early_is_refused_at_every_size() {
             }
         }
     }
+}
+
+#[test]
+fn a_code_that_means_nothing_is_damage() {
+    let whole = encode(&grained([64, 48]), ColorType::Rgb, |_| {});
+    let start = whole.len() - Header::parse(&whole).unwrap().data.len();
+    let (head, rest) = whole.split_at(start + (whole.len() - start) / 2);
+    let broken = [head, &[0xff, 0x00].repeat(8), rest].concat();
+    for overview in [coarse(), Overview::full()] {
+        let error = encoded::decode(&broken, &LIMITS, &overview, &far()).unwrap_err();
+        assert!(error.to_string().contains("means nothing"), "{error}");
+    }
+}
+
+#[test]
+fn what_looks_like_scans_in_metadata_does_not_matter() {
+    let bytes = encode(&picture([64, 48]), ColorType::Rgb, |encoder| {
+        encoder
+            .add_app_segment(4, &[0xff, 0xda].repeat(100))
+            .unwrap();
+    });
+    assert!(seen(&bytes).is_some());
+}
+
+#[test]
+fn colours_that_would_be_misread_are_refused() {
+    let code = |frame: u8, scanned: u8, sampling: [u8; 3]| {
+        let [y, u, v] = sampling;
+        let components = [8, 0, 8, 0, 8, 3, 1, y, 0, 2, u, 0, 3, v, 0];
+        let scan = [&[scanned][..], &[1, 0].repeat(scanned.into()), &[0, 63, 0]].concat();
+        let file = [
+            &[0xff, 0xd8][..],
+            &segment(frame, &components),
+            &segment(0xda, &scan),
+            &[0xff, 0xd9],
+        ];
+        image(&file.concat()).err().map(|error| error.code())
+    };
+    let refused = Some(ErrorCode::UnreadableImage);
+    for sampling in [
+        [0x11; 3],
+        [0x21, 0x11, 0x11],
+        [0x22, 0x11, 0x11],
+        [0x11, 0x12, 0x12],
+    ] {
+        assert_eq!(code(0xc0, 3, sampling), None);
+        assert_eq!(code(0xc2, 1, sampling), None);
+    }
+    for sampling in [[0x11, 0x22, 0x22], [0x11, 0x21, 0x11], [0x12, 0x22, 0x22]] {
+        assert_eq!(code(0xc0, 3, sampling), refused);
+        assert_eq!(code(0xc2, 3, sampling), refused);
+    }
+    assert_eq!(code(0xc0, 1, [0x21, 0x11, 0x11]), None);
+    for sampling in [[0x22, 0x11, 0x11], [0x12, 0x11, 0x11], [0x11, 0x12, 0x11]] {
+        assert_eq!(
+            [code(0xc0, 1, sampling), code(0xc1, 2, sampling)],
+            [refused; 2]
+        );
+    }
+}
+
+#[test]
+fn with_a_look_at_the_clock_the_pixels_are_the_same() {
+    for (color, kind) in [
+        (ColorType::Rgb, image::ColorType::Rgb8),
+        (ColorType::Luma, image::ColorType::L8),
+    ] {
+        let bytes = encode(&grained([131, 98]), color, |encoder| {
+            encoder.set_progressive(true)
+        });
+        assert_eq!(
+            decode_timed(&bytes, kind, &far()).unwrap().into_rgb8(),
+            reference(&bytes)
+        );
+    }
+}
+
+/// Scans in which each coefficient is a search for the longest code, of zeros that stand for missing data.
+fn searches(side: u16, scans: usize) -> Vec<u8> {
+    let sides = [side.to_be_bytes(); 2].concat();
+    let code = |class: u8, length: usize, symbol: u8| {
+        let counts: [u8; 16] = std::array::from_fn(|at| u8::from(at + 1 == length));
+        segment(0xc4, &[&[class][..], &counts, &[symbol]].concat())
+    };
+    let scan = [segment(0xda, &[1, 1, 0, 1, 63, 0]), vec![0; 6]].concat();
+    [
+        vec![0xff, 0xd8],
+        segment(0xdb, &[&[0][..], &[1; 64]].concat()),
+        segment(0xc2, &[&[8][..], &sides, &[1, 1, 0x11, 0]].concat()),
+        [code(0x00, 1, 0), code(0x10, 16, 1)].concat(),
+        [segment(0xda, &[1, 1, 0, 0, 0, 0]), vec![0; 6]].concat(),
+        scan.repeat(scans),
+        vec![0xff, 0xd9],
+    ]
+    .concat()
+}
+
+#[test]
+fn many_scans_are_left_in_the_middle_when_the_time_is_up() {
+    let limits = Limits {
+        file_bytes: 1 << 20,
+        pixels: 1 << 24,
+        side: 1 << 14,
+    };
+    let started = std::time::Instant::now();
+    let soon = Deadline::after(Duration::from_millis(300));
+    let error = encoded::decode(&searches(4000, 60), &limits, &coarse(), &soon).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::Internal);
+    // All of it would take ten seconds, one scan a sixth of one.
+    assert!(
+        started.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        started.elapsed()
+    );
 }
 
 #[test]

@@ -31,7 +31,7 @@ pub struct Options {
     )]
     pub address: SocketAddr,
 
-    /// File with one API key per line, read again when it changes
+    /// File with one API key per line, read again when it changes; a pipe is read once
     #[arg(long, env = "LIVENESS_KEYS_FILE", value_name = "FILE")]
     pub keys_file: Option<PathBuf>,
 

@@ -8,7 +8,6 @@ use std::fmt;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, header};
 use liveness::Image;
-use mime::Mime;
 use multer::{Field, Multipart};
 use percent_encoding::percent_decode;
 use serde::de::{self, IgnoredAny, Visitor};
@@ -16,6 +15,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::MAX_IMAGE_BYTES;
 use crate::answer::Refusal;
+use crate::parameters::{essence, parameter};
 use crate::reader::{Interruption, Progress, Reader};
 
 /// Base64 digits of the largest image.
@@ -80,21 +80,20 @@ impl Form {
                 "the content type is missing or unknown: send multipart/form-data, application/x-www-form-urlencoded or application/json",
             )
         };
-        let mime: Mime = headers
+        let kind = headers
             .get(header::CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok()?.parse().ok())
-            .ok_or_else(unknown)?;
-        match mime.essence_str() {
-            "application/json" => Ok(Form::Json),
-            "application/x-www-form-urlencoded" => Ok(Form::UrlEncoded),
-            "multipart/form-data" => match mime.get_param(mime::BOUNDARY) {
-                Some(boundary) => Ok(Form::Multipart {
-                    boundary: boundary.as_str().into(),
+            .ok_or_else(unknown)?
+            .as_bytes();
+        match essence(kind).to_ascii_lowercase().as_slice() {
+            b"application/json" => Ok(Form::Json),
+            b"application/x-www-form-urlencoded" => Ok(Form::UrlEncoded),
+            b"multipart/form-data" => boundary(kind)
+                .map(|boundary| Form::Multipart { boundary })
+                .ok_or_else(|| {
+                    Refusal::malformed(
+                        "the content type names no boundary: let the HTTP client set it",
+                    )
                 }),
-                None => Err(Refusal::malformed(
-                    "the content type names no boundary: let the HTTP client set it",
-                )),
-            },
             _ => Err(unknown()),
         }
     }
@@ -131,6 +130,11 @@ impl Form {
             }
         }
     }
+}
+
+fn boundary(kind: &[u8]) -> Option<String> {
+    let boundary = String::from_utf8(parameter(kind, "boundary")?).ok()?;
+    Some(boundary).filter(|boundary| !boundary.is_empty())
 }
 
 /// Whether the query asks for details.
@@ -197,21 +201,21 @@ async fn multipart(reader: &mut Reader, boundary: &str) -> Result<Upload, Refusa
                 "the form has too many parts: send image or image_bytes, and optionally details",
             ));
         }
-        let name = field.name().map(str::to_owned);
+        let name = name(&field);
         let part = Part {
             field,
             progress: &progress,
         };
         match name.as_deref() {
-            Some("image") => {
+            Some(b"image") => {
                 fields.expect_first()?;
                 fields.payload = Some(part.file().await?.map(Payload::File));
             }
-            Some("image_bytes") => {
+            Some(b"image_bytes") => {
                 fields.expect_first()?;
                 fields.payload = Some(Ok(Payload::Base64(part.text().await?)));
             }
-            Some("details") => fields.details |= flag(&part.short().await?)?,
+            Some(b"details") => fields.details |= flag(&part.short().await?)?,
             _ => part.skip().await?,
         }
     }
@@ -219,6 +223,12 @@ async fn multipart(reader: &mut Reader, boundary: &str) -> Result<Upload, Refusa
     // A form may be complete before the body is; the rest must arrive too.
     while reader.piece().await?.is_some() {}
     fields.upload()
+}
+
+/// Not what the parser takes for it: that looks into quoted file names too.
+fn name(field: &Field) -> Option<Vec<u8>> {
+    let disposition = field.headers().get(header::CONTENT_DISPOSITION)?;
+    parameter(disposition.as_bytes(), "name")
 }
 
 fn fault(error: multer::Error) -> Refusal {
@@ -452,21 +462,41 @@ mod tests {
     #[test]
     fn content_types() {
         assert_eq!(form("application/json; charset=utf-8"), Some(Form::Json));
-        assert_eq!(form("Application/JSON"), Some(Form::Json));
+        for json in [
+            "Application/JSON",
+            "application/json ; charset=utf-8",
+            "application/json;",
+        ] {
+            assert_eq!(form(json), Some(Form::Json), "{json}");
+        }
         assert_eq!(
             form("application/x-www-form-urlencoded"),
             Some(Form::UrlEncoded)
         );
-        assert_eq!(
-            form("multipart/form-data; boundary=\"a b\""),
-            Some(Form::Multipart {
-                boundary: "a b".into()
-            })
-        );
+        for (multipart, boundary) in [
+            ("multipart/form-data; boundary=\"a b\"", "a b"),
+            ("Multipart/Form-Data ; Boundary = b ;charset=utf-8", "b"),
+            // As old Java programs send it: the signs would need quotation marks.
+            (
+                "multipart/form-data;boundary=----=_Part_1_23.45",
+                "----=_Part_1_23.45",
+            ),
+            (
+                "multipart/form-data; charset=\"; boundary=a\"; boundary=b",
+                "b",
+            ),
+        ] {
+            let boundary = boundary.into();
+            let expected = Some(Form::Multipart { boundary });
+            assert_eq!(form(multipart), expected, "{multipart}");
+        }
         for other in [
             "",
             "multipart/form-data",
+            "multipart/form-data; boundary=",
+            "multipart/form-data; boundary=\"",
             "text/plain",
+            "application/json, application/json",
             "image/jpeg",
             "json",
         ] {

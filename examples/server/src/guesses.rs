@@ -92,8 +92,8 @@ impl Guesses {
                 account.prove(*key);
                 Ok(())
             }
-            _ => {
-                account.wrong += 1.0;
+            (_, None) => {
+                account.wrong += f64::from(credentials.wrong());
                 Err(Refusal::unauthorized())
             }
         }
@@ -133,11 +133,16 @@ fn forwarded(headers: &HeaderMap, nearer: usize) -> Option<IpAddr> {
         .get_all("x-forwarded-for")
         .iter()
         .rev()
-        .flat_map(|value| value.to_str().unwrap_or_default().rsplit(','))
-        .nth(nearer)?
-        .trim();
-    let with_port = || named.parse::<SocketAddr>().map(|socket| socket.ip());
-    named.parse().or_else(|_| with_port()).ok()
+        // Each for itself: what a caller has sent before may be no text.
+        .flat_map(|value| value.as_bytes().rsplit(|byte| *byte == b','))
+        .nth(nearer)?;
+    let named = std::str::from_utf8(named).ok()?.trim();
+    let with_port = || Some(named.parse::<SocketAddr>().ok()?.ip());
+    let in_brackets = || {
+        let ip: Ipv6Addr = named.strip_prefix('[')?.strip_suffix(']')?.parse().ok()?;
+        Some(ip.into())
+    };
+    named.parse().ok().or_else(with_port).or_else(in_brackets)
 }
 
 /// Makes room. Who is forgotten may try again, which needs as many addresses as are remembered.
@@ -183,7 +188,7 @@ impl Account {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::StatusCode;
+    use axum::http::{HeaderValue, StatusCode};
     use clap::CommandFactory;
 
     use super::*;
@@ -217,14 +222,27 @@ mod tests {
             assert_eq!(judge(PEER, &Credentials::Missing, 0), 401);
         }
         for _ in 0..3 {
-            assert_eq!(judge(PEER, &Credentials::Wrong, 0), 401);
+            assert_eq!(judge(PEER, &Credentials::Wrong(1), 0), 401);
         }
         // From here on it cannot be told whether a key is right.
-        assert_eq!(judge(PEER, &Credentials::Wrong, 0), 429);
+        assert_eq!(judge(PEER, &Credentials::Wrong(1), 0), 429);
         assert_eq!(judge(PEER, &RIGHT, 0), 429);
         assert_eq!(judge(OTHER, &RIGHT, 0), 200);
         assert_eq!(judge(PEER, &RIGHT, 19), 429);
         assert_eq!(judge(PEER, &RIGHT, 21), 200);
+    }
+
+    #[test]
+    fn two_keys_at_once_are_two() {
+        let guesses = Guesses::new(4, 0);
+        let now = Instant::now();
+        for expected in [401, 401, 429] {
+            assert_eq!(
+                status(&guesses, PEER, &Credentials::Wrong(2), now),
+                expected
+            );
+        }
+        assert_eq!(status(&guesses, PEER, &RIGHT, now), 429);
     }
 
     #[test]
@@ -233,14 +251,14 @@ mod tests {
         let now = Instant::now();
         for (credentials, expected) in [
             (RIGHT, 200),
-            (Credentials::Wrong, 401),
-            (Credentials::Wrong, 429),
+            (Credentials::Wrong(1), 401),
+            (Credentials::Wrong(1), 429),
             (RIGHT, 200),
             (RIGHT_TOO, 429),
         ] {
             assert_eq!(status(&guesses, PEER, &credentials, now), expected);
         }
-        assert_eq!(status(&guesses, OTHER, &Credentials::Wrong, now), 401);
+        assert_eq!(status(&guesses, OTHER, &Credentials::Wrong(1), now), 401);
         assert_eq!(status(&guesses, OTHER, &RIGHT, now), 429);
     }
 
@@ -256,7 +274,7 @@ mod tests {
         for number in [0, MAX_PROVEN] {
             assert_eq!(status(&guesses, PEER, &key(number), now), 200);
         }
-        assert_eq!(status(&guesses, PEER, &Credentials::Wrong, now), 401);
+        assert_eq!(status(&guesses, PEER, &Credentials::Wrong(1), now), 401);
         assert_eq!(status(&guesses, PEER, &key(1), now), 429);
         for number in (0..=MAX_PROVEN).filter(|number| *number != 1) {
             assert_eq!(status(&guesses, PEER, &key(number), now), 200, "{number}");
@@ -281,7 +299,7 @@ mod tests {
         let guesses = Guesses::new(2, 0);
         let now = Instant::now();
         for _ in 0..2 {
-            let _ = guesses.judge_at(PEER, &Credentials::Wrong, now);
+            let _ = guesses.judge_at(PEER, &Credentials::Wrong(1), now);
         }
         let refusal = guesses.judge_at(PEER, &RIGHT, now).unwrap_err();
         let response = refusal.response(false);
@@ -294,7 +312,7 @@ mod tests {
         let guesses = Guesses::new(0, 0);
         for _ in 0..100 {
             assert_eq!(
-                status(&guesses, PEER, &Credentials::Wrong, Instant::now()),
+                status(&guesses, PEER, &Credentials::Wrong(1), Instant::now()),
                 401
             );
         }
@@ -308,7 +326,7 @@ mod tests {
         for number in 0..3 * MAX_PEERS as u32 {
             let peer = IpAddr::V4(number.into());
             let now = start + Duration::from_micros(number.into());
-            let _ = guesses.judge_at(peer, &Credentials::Wrong, now);
+            let _ = guesses.judge_at(peer, &Credentials::Wrong(1), now);
             assert!(guesses.accounts.lock().unwrap().len() <= MAX_PEERS);
         }
         // The latest are remembered.
@@ -322,7 +340,7 @@ mod tests {
         let guesses = Guesses::new(1, 0);
         let now = Instant::now();
         for number in 0..2 * MAX_PEERS as u32 {
-            let _ = guesses.judge_at(IpAddr::V4(number.into()), &Credentials::Wrong, now);
+            let _ = guesses.judge_at(IpAddr::V4(number.into()), &Credentials::Wrong(1), now);
         }
         assert!(guesses.accounts.lock().unwrap().len() <= MAX_PEERS);
     }
@@ -330,15 +348,19 @@ mod tests {
     #[test]
     fn only_known_proxies_are_believed() {
         let socket = Some("198.51.100.1:1234".parse().unwrap());
-        let peer = |proxies, forwarded: &[&str]| {
+        let peer_of = |proxies, forwarded: &[&[u8]]| {
             let headers = forwarded
                 .iter()
                 .map(|value| {
                     let name = axum::http::HeaderName::from_static("x-forwarded-for");
-                    (name, value.parse().unwrap())
+                    (name, HeaderValue::from_bytes(value).unwrap())
                 })
                 .collect();
             Guesses::new(1, proxies).peer(socket, &headers).to_string()
+        };
+        let peer = |proxies, forwarded: &[&str]| {
+            let forwarded: Vec<_> = forwarded.iter().map(|value| value.as_bytes()).collect();
+            peer_of(proxies, &forwarded)
         };
         assert_eq!(peer(0, &["192.0.2.1"]), "198.51.100.1");
         assert_eq!(peer(1, &[]), "198.51.100.1");
@@ -351,8 +373,19 @@ mod tests {
         assert_eq!(peer(1, &["unknown"]), "198.51.100.1");
         assert_eq!(peer(1, &["192.0.2.1:5000"]), "192.0.2.1");
         assert_eq!(peer(1, &["::ffff:192.0.2.1"]), "192.0.2.1");
-        for ip in ["2001:db8:1:2::1", "[2001:db8:1:2:3:4:5:6]:5000"] {
+        for ip in [
+            "2001:db8:1:2::1",
+            "[2001:db8:1:2:3:4:5:6]:5000",
+            "[2001:db8:1:2::1]",
+        ] {
             assert_eq!(peer(1, &[ip]), "2001:db8:1:2::");
         }
+        for odd in ["[192.0.2.1]", "[2001:db8:1:2::1", "2001:db8:1:2::1]", "[]"] {
+            assert_eq!(peer(1, &[odd]), "198.51.100.1", "{odd}");
+        }
+        // Nor does it matter what stands there.
+        assert_eq!(peer_of(1, &[b"\xfc, 192.0.2.1"]), "192.0.2.1");
+        assert_eq!(peer_of(2, &[b"\xfc,192.0.2.1, 10.0.0.1"]), "192.0.2.1");
+        assert_eq!(peer_of(1, &[b"192.0.2.1, \xfc"]), "198.51.100.1");
     }
 }

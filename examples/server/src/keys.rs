@@ -1,11 +1,16 @@
 //! Who may call: API keys, of which only hashes are kept.
 
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
 use axum::http::{HeaderMap, header};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
+use tokio::sync::Mutex;
+
+use crate::apart::apart;
 
 /// What is kept of a key.
 pub(crate) type Hash = [u8; 32];
@@ -15,10 +20,28 @@ pub(crate) type Hash = [u8; 32];
 pub(crate) enum Credentials {
     /// No key at all.
     Missing,
-    /// Keys, none of which is valid.
-    Wrong,
+    /// So many different keys, none of which is valid.
+    Wrong(u8),
     /// A valid key.
     Right(Hash),
+}
+
+impl Credentials {
+    /// Wrong keys that were tried.
+    pub(crate) fn wrong(&self) -> u8 {
+        match self {
+            Credentials::Wrong(count) => *count,
+            Credentials::Missing | Credentials::Right(_) => 0,
+        }
+    }
+
+    fn and(self, key: Hash, valid: bool) -> Self {
+        match self {
+            _ if valid => Credentials::Right(key),
+            Credentials::Right(_) => self,
+            _ => Credentials::Wrong(self.wrong() + 1),
+        }
+    }
 }
 
 /// Why there are no keys. No message holds a key.
@@ -30,7 +53,7 @@ pub enum KeysError {
         /// The file.
         path: PathBuf,
         /// Why.
-        cause: std::io::Error,
+        cause: io::Error,
     },
     /// A key that no header can carry.
     #[error(
@@ -53,34 +76,58 @@ pub enum KeysError {
 /// The keys that are valid now.
 #[derive(Debug)]
 pub struct Keys {
+    /// Those that stay as they are.
     fixed: Vec<Hash>,
-    file: Option<PathBuf>,
+    source: Source,
     valid: RwLock<Vec<Hash>>,
+    /// Held while the file is read: what was read before must not replace what was read after it.
+    turn: Mutex<()>,
+}
+
+/// Where keys come from besides the list.
+#[derive(Debug)]
+enum Source {
+    Nowhere,
+    /// A pipe, for example, which gives its keys once and then waits for a writer.
+    Once,
+    File(PathBuf),
 }
 
 impl Keys {
     /// Keys from a list with commas, from a file with one key per line (empty lines and those that
-    /// start with `#` are skipped), or both; `None` where neither is given.
+    /// start with `#` are skipped), or both; `None` where neither is given. What is no regular file is
+    /// read here, and never again.
     ///
     /// # Errors
     /// See [`KeysError`].
     pub fn load(list: Option<&str>, file: Option<&Path>) -> Result<Option<Keys>, KeysError> {
-        let fixed = hashes(
+        let mut fixed = hashes(
             list.unwrap_or_default().split(','),
             "the list of the environment",
         )?;
-        if fixed.is_empty() && file.is_none() {
-            return Ok(None);
-        }
-        let keys = Keys {
-            fixed,
-            file: file.map(Path::to_owned),
-            valid: RwLock::default(),
+        let Some(path) = file else {
+            return Ok((!fixed.is_empty()).then(|| Keys::new(fixed, Source::Nowhere)));
         };
-        keys.reload()?;
-        match file {
-            Some(path) if keys.count() == 0 => Err(KeysError::Empty(path.display().to_string())),
-            _ => Ok(Some(keys)),
+        let (text, again) = first(path).map_err(|cause| unreadable(path, cause))?;
+        let listed = listed(&text, path)?;
+        if fixed.is_empty() && listed.is_empty() {
+            return Err(KeysError::Empty(path.display().to_string()));
+        }
+        if !again {
+            fixed.extend(listed);
+            return Ok(Some(Keys::new(fixed, Source::Once)));
+        }
+        let keys = Keys::new(fixed, Source::File(path.to_owned()));
+        keys.replace(listed);
+        Ok(Some(keys))
+    }
+
+    fn new(fixed: Vec<Hash>, source: Source) -> Keys {
+        Keys {
+            valid: RwLock::new(fixed.clone()),
+            fixed,
+            source,
+            turn: Mutex::default(),
         }
     }
 
@@ -92,12 +139,7 @@ impl Keys {
         let mut random = [0; 24];
         getrandom::fill(&mut random)?;
         let key = hexadecimal(&random);
-        let keys = Keys {
-            fixed: vec![hash(&key)],
-            file: None,
-            valid: RwLock::new(vec![hash(&key)]),
-        };
-        Ok((keys, key))
+        Ok((Keys::new(vec![hash(&key)], Source::Nowhere), key))
     }
 
     /// Reads the file again, and says whether other keys are valid now. A file that can be read
@@ -105,20 +147,25 @@ impl Keys {
     ///
     /// # Errors
     /// A file that cannot be read, or holds something else than keys, leaves the keys as they are.
-    pub fn reload(&self) -> Result<bool, KeysError> {
-        let mut valid = self.fixed.clone();
-        if let Some(path) = &self.file {
-            let text = std::fs::read_to_string(path).map_err(|cause| KeysError::Unreadable {
-                path: path.clone(),
-                cause,
-            })?;
-            let lines = text.lines().filter(|line| !line.starts_with('#'));
-            valid.extend(hashes(lines, &path.display().to_string())?);
-        }
+    pub async fn reload(&self) -> Result<bool, KeysError> {
+        let Source::File(path) = &self.source else {
+            return Ok(false);
+        };
+        let _turn = self.turn.lock().await;
+        let file = path.clone();
+        let text = apart(|| std::fs::read_to_string(file))
+            .await
+            .map_err(|cause| unreadable(path, cause))?;
+        Ok(self.replace(listed(&text, path)?))
+    }
+
+    /// Says whether that changes anything.
+    fn replace(&self, listed: Vec<Hash>) -> bool {
+        let valid = [self.fixed.as_slice(), &listed].concat();
         let mut current = self.valid.write().unwrap_or_else(PoisonError::into_inner);
         let changed = *current != valid;
         *current = valid;
-        Ok(changed)
+        changed
     }
 
     /// How many keys are valid.
@@ -131,26 +178,29 @@ impl Keys {
 
     /// Whether keys come from a file, which may change.
     pub(crate) fn may_change(&self) -> bool {
-        self.file.is_some()
+        matches!(self.source, Source::File(_))
+    }
+
+    /// Whether keys come from what can be read once only.
+    pub(crate) fn came_once(&self) -> bool {
+        matches!(self.source, Source::Once)
     }
 
     /// What the request names in `X-API-Key` and as `Authorization: Bearer`. One valid key is
     /// enough.
     pub(crate) fn credentials(&self, headers: &HeaderMap) -> Credentials {
-        let named = headers.get("x-api-key").map(|value| value.as_bytes());
+        let named = headers.get("x-api-key").map(hash);
         let bearer = headers
             .get(header::AUTHORIZATION)
-            .and_then(|value| token(value.as_bytes()));
+            .and_then(|value| token(value.as_bytes()))
+            .map(hash)
+            // The same key twice is one guess.
+            .filter(|bearer| named.as_ref() != Some(bearer));
         named
             .into_iter()
             .chain(bearer)
-            .map(hash)
             .fold(Credentials::Missing, |best, candidate| {
-                match bool::from(self.knows(&candidate)) {
-                    true => Credentials::Right(candidate),
-                    false if best == Credentials::Missing => Credentials::Wrong,
-                    false => best,
-                }
+                best.and(candidate, self.knows(&candidate).into())
             })
     }
 
@@ -161,6 +211,27 @@ impl Keys {
         valid
             .iter()
             .fold(Choice::from(0), |known, hash| known | hash.ct_eq(candidate))
+    }
+}
+
+/// The content of the file, and whether it can be read again.
+fn first(path: &Path) -> io::Result<(String, bool)> {
+    let mut file = File::open(path)?;
+    let regular = file.metadata()?.is_file();
+    let mut text = String::new();
+    file.read_to_string(&mut text)?;
+    Ok((text, regular))
+}
+
+fn listed(text: &str, path: &Path) -> Result<Vec<Hash>, KeysError> {
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    hashes(lines, &path.display().to_string())
+}
+
+fn unreadable(path: &Path, cause: io::Error) -> KeysError {
+    KeysError::Unreadable {
+        path: path.to_owned(),
+        cause,
     }
 }
 
@@ -230,6 +301,23 @@ mod tests {
     }
 
     #[test]
+    fn each_key_that_is_tried_counts() {
+        let keys = Keys::load(Some("right"), None).unwrap().unwrap();
+        let tried = |named: &str, bearer: &str| {
+            let mut headers = headers("x-api-key", named);
+            let bearer = format!("Bearer {bearer}").parse().unwrap();
+            headers.insert(header::AUTHORIZATION, bearer);
+            keys.credentials(&headers)
+        };
+        assert_eq!(tried("wrong", "other"), Credentials::Wrong(2));
+        assert_eq!(tried("wrong", "wrong"), Credentials::Wrong(1));
+        let right = Credentials::Right(hash("right"));
+        for (named, bearer) in [("right", "wrong"), ("wrong", "right"), ("right", "right")] {
+            assert_eq!(tried(named, bearer), right, "{named} {bearer}");
+        }
+    }
+
+    #[test]
     fn nothing_else_is_a_key() {
         let keys = Keys::load(Some("first-key"), None).unwrap().unwrap();
         assert_eq!(keys.credentials(&HeaderMap::new()), Credentials::Missing);
@@ -257,25 +345,52 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_file_replaces_its_keys_only() {
+    #[tokio::test]
+    async fn a_file_replaces_its_keys_only() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("keys");
         std::fs::write(&path, "# for the app\nold-key\n\n").unwrap();
         let keys = Keys::load(Some("fixed-key"), Some(&path)).unwrap().unwrap();
         let valid = |key: &str| accepts(&keys, &headers("x-api-key", key));
         assert!(valid("old-key") && valid("fixed-key") && !valid("# for the app"));
-        assert!(!keys.reload().unwrap());
+        assert!(!keys.reload().await.unwrap());
         std::fs::write(&path, "old-key\nnew-key\n").unwrap();
-        assert!(keys.reload().unwrap() && valid("old-key") && valid("new-key"));
+        assert!(keys.reload().await.unwrap() && valid("old-key") && valid("new-key"));
         std::fs::write(&path, "new-key").unwrap();
-        assert!(keys.reload().unwrap() && !valid("old-key") && valid("new-key"));
+        assert!(keys.reload().await.unwrap() && !valid("old-key") && valid("new-key"));
         std::fs::write(&path, "two words").unwrap();
-        assert!(keys.reload().is_err() && valid("new-key"));
+        assert!(keys.reload().await.is_err() && valid("new-key"));
         std::fs::remove_file(&path).unwrap();
-        assert!(keys.reload().is_err() && valid("new-key"));
+        assert!(keys.reload().await.is_err() && valid("new-key"));
         std::fs::write(&path, "").unwrap();
-        assert!(keys.reload().unwrap() && !valid("new-key") && valid("fixed-key"));
+        assert!(keys.reload().await.unwrap() && !valid("new-key") && valid("fixed-key"));
+    }
+
+    /// A pipe for example: to read it again would wait for a writer, and find nothing or keys of nobody.
+    #[tokio::test]
+    async fn what_is_no_file_is_read_once() {
+        use std::io::Write;
+        use std::os::fd::AsRawFd;
+        let (reader, mut writer) = io::pipe().unwrap();
+        writer.write_all(b"first-key\n").unwrap();
+        drop(writer);
+        let path = PathBuf::from(format!("/dev/fd/{}", reader.as_raw_fd()));
+        let keys = Keys::load(None, Some(&path)).unwrap().unwrap();
+        assert!(keys.came_once() && !keys.may_change());
+        assert!(!keys.reload().await.unwrap());
+        assert!(accepts(&keys, &headers("x-api-key", "first-key")));
+    }
+
+    #[tokio::test]
+    async fn a_linked_file_is_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let [path, link] = ["keys", "link"].map(|name| folder.path().join(name));
+        std::fs::write(&path, "first-key").unwrap();
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        let keys = Keys::load(None, Some(&link)).unwrap().unwrap();
+        std::fs::write(&path, "second-key").unwrap();
+        assert!(keys.may_change() && keys.reload().await.unwrap());
+        assert!(accepts(&keys, &headers("x-api-key", "second-key")));
     }
 
     #[test]

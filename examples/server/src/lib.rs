@@ -9,13 +9,16 @@
 
 mod admission;
 mod answer;
+mod apart;
 mod config;
 mod connections;
 mod forms;
 mod guesses;
 mod keys;
+mod log;
 mod metrics;
 mod page;
+mod parameters;
 mod reader;
 mod routes;
 mod server;
@@ -23,8 +26,9 @@ mod telemetry;
 
 pub use config::Options;
 pub use keys::{Keys, KeysError};
+pub use log::{end as end_log, line as log_line};
 pub use server::{Control, Server, StartError};
-pub use telemetry::install as install_telemetry;
+pub use telemetry::{TelemetryError, install as install_telemetry};
 
 use liveness::{Engine, Error, Image, Verdict};
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use clap::Parser;
 use liveness::Engine;
-use liveness_server::{Control, Keys, Options, Server, install_telemetry};
+use liveness_server::{Control, Keys, Options, Server, end_log, install_telemetry, log_line};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Holds API keys, separated by commas. There is no flag: it would show them to every user of the
@@ -22,18 +22,24 @@ type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 fn main() -> ExitCode {
     allocator::give_back_large_buffers();
-    match start(Options::parse()) {
+    let options = Options::parse();
+    if let Err(cause) = install_telemetry(options.log_level) {
+        eprintln!("liveness-server: {cause}");
+        return ExitCode::FAILURE;
+    }
+    let outcome = start(options);
+    if let Err(cause) = &outcome {
+        log_line(&format!("liveness-server: {cause}"));
+    }
+    end_log();
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(cause) => {
-            eprintln!("liveness-server: {cause}");
-            ExitCode::FAILURE
-        }
+        Err(_) => ExitCode::FAILURE,
     }
 }
 
 #[tokio::main]
 async fn start(options: Options) -> Outcome<()> {
-    install_telemetry(options.log_level)?;
     // Installed first: a signal that comes while the networks are loaded counts too.
     let signals = Signals::new()?;
     let list = listed_keys()?;
@@ -115,23 +121,28 @@ impl Signals {
     }
 
     async fn obey(mut self, control: Control) {
+        tokio::spawn(reload(self.hangup, control.clone()));
         let mut stopping = false;
         loop {
             let signal = tokio::select! {
                 _ = self.terminate.recv() => SignalKind::terminate(),
                 _ = self.interrupt.recv() => SignalKind::interrupt(),
-                _ = self.hangup.recv() => {
-                    control.reload().await;
-                    continue;
-                }
             };
             if std::mem::replace(&mut stopping, true) {
                 // Whoever asks twice does not want to wait for what is running. The status is the
                 // one that shells give to programs which a signal ends.
+                end_log();
                 std::process::exit(128 + signal.as_raw_value());
             }
             let control = control.clone();
             tokio::spawn(async move { control.stop().await });
         }
+    }
+}
+
+/// Apart from the other signals, which have to be obeyed whatever becomes of the files.
+async fn reload(mut hangup: Signal, control: Control) {
+    while hangup.recv().await.is_some() {
+        control.reload().await;
     }
 }

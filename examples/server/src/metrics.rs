@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use liveness::Timings;
 use prometheus::{
-    Encoder, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
 
 use crate::answer::Outcome;
+use crate::log;
 
 /// Seconds; a check takes about ten milliseconds, an upload over a mobile network many seconds.
 const BUCKETS: [f64; 14] = [
@@ -38,6 +39,7 @@ pub struct Metrics {
     in_flight: IntGauge,
     uploads: IntGauge,
     engine: IntGaugeVec,
+    log_dropped: IntCounter,
 }
 
 /// One more as long as it lives.
@@ -104,6 +106,10 @@ impl Metrics {
                 Opts::new("liveness_engine_info", "What computes; always 1."),
                 &["engine", "models"],
             )?,
+            log_dropped: IntCounter::new(
+                "liveness_log_lines_dropped_total",
+                "Lines of the log that nobody read in time.",
+            )?,
         };
         metrics.register()?;
         Ok(metrics)
@@ -118,7 +124,8 @@ impl Metrics {
         self.registry.register(Box::new(self.queued.clone()))?;
         self.registry.register(Box::new(self.in_flight.clone()))?;
         self.registry.register(Box::new(self.uploads.clone()))?;
-        self.registry.register(Box::new(self.engine.clone()))
+        self.registry.register(Box::new(self.engine.clone()))?;
+        self.registry.register(Box::new(self.log_dropped.clone()))
     }
 
     pub fn uploading(&self) -> Counted {
@@ -184,6 +191,7 @@ impl Metrics {
 
     /// All of it in Prometheus' text format.
     pub fn text(&self) -> Result<Vec<u8>, prometheus::Error> {
+        self.log_dropped.inc_by(log::newly_dropped());
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(text)

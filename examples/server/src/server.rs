@@ -16,6 +16,7 @@ use tokio::time::sleep;
 use tracing::{error, info};
 
 use crate::Checker;
+use crate::apart::apart;
 use crate::config::Options;
 use crate::connections::Connections;
 use crate::keys::Keys;
@@ -150,14 +151,33 @@ impl Control {
 
     /// Reads API keys and certificate again. What cannot be read stays as it is.
     pub async fn reload(&self) {
-        self.reload_keys(None);
-        if let (Some(tls), Some(cert), Some(key)) =
-            (&self.tls, &self.options.tls_cert, &self.options.tls_key)
-        {
-            match tls.reload_from_pem_file(cert, key).await {
-                Ok(()) => info!("the certificate was read again"),
-                Err(cause) => error!(%cause, "the certificate stays as it was"),
-            }
+        tokio::join!(self.reload_named_keys(), self.reload_certificate());
+    }
+
+    async fn reload_named_keys(&self) {
+        if self.app.keys.came_once() {
+            info!("the API keys stay as they are: what is no regular file is read once");
+        } else {
+            self.reload_keys(None).await;
+        }
+    }
+
+    async fn reload_certificate(&self) {
+        let (Some(tls), Some(cert), Some(key)) = (
+            &self.tls,
+            self.options.tls_cert.clone(),
+            self.options.tls_key.clone(),
+        ) else {
+            return;
+        };
+        let files = apart(|| Ok((std::fs::read(cert)?, std::fs::read(key)?)));
+        let result = match files.await {
+            Ok((cert, key)) => tls.reload_from_pem(cert, key).await,
+            Err(cause) => Err(cause),
+        };
+        match result {
+            Ok(()) => info!("the certificate was read again"),
+            Err(cause) => error!(%cause, "the certificate stays as it was"),
         }
     }
 
@@ -184,13 +204,13 @@ impl Control {
         let mut trouble = None;
         while self.app.keys.may_change() {
             sleep(KEYS_INTERVAL).await;
-            trouble = self.reload_keys(trouble);
+            trouble = self.reload_keys(trouble).await;
         }
     }
 
     /// What is wrong with the keys now; told where it was not `known`.
-    fn reload_keys(&self, known: Option<String>) -> Option<String> {
-        match self.app.keys.reload() {
+    async fn reload_keys(&self, known: Option<String>) -> Option<String> {
+        match self.app.keys.reload().await {
             Ok(true) => info!(
                 count = self.app.keys.count(),
                 "other API keys are valid now"

@@ -19,16 +19,30 @@ use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 use crate::answer::Outcome;
 use crate::keys::hexadecimal;
+use crate::log;
 use crate::routes::{App, is_check};
 
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const MAX_REQUEST_ID: usize = 128;
 
-/// Sends the log to standard error as JSON lines, panics included.
+/// Why there is no log.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// The system gives no thread to write it.
+    #[error("there is no thread for the log: {0}")]
+    Thread(#[from] std::io::Error),
+    /// The program has one already.
+    #[error(transparent)]
+    Installed(#[from] TryInitError),
+}
+
+/// Sends the log to standard error as JSON lines, panics included. Nobody waits for its reader, but
+/// whoever ends the process waits a moment with [`end_log`](crate::end_log).
 ///
 /// # Errors
-/// Where a log is installed already.
-pub fn install(level: LevelFilter) -> Result<(), TryInitError> {
+/// See [`TelemetryError`].
+pub fn install(level: LevelFilter) -> Result<(), TelemetryError> {
+    log::start()?;
     let targets = Targets::new()
         .with_default(level.min(LevelFilter::WARN))
         .with_target("liveness_server", level);
@@ -36,7 +50,7 @@ pub fn install(level: LevelFilter) -> Result<(), TryInitError> {
         .json()
         .flatten_event(true)
         .with_span_list(false)
-        .with_writer(std::io::stderr);
+        .with_writer(|| log::Lines);
     tracing_subscriber::registry()
         .with(targets)
         .with(lines)

@@ -82,6 +82,42 @@ async fn all_ways_to_send_give_the_same_answer() {
     }
 }
 
+/// What clients send that are not careful, and is still clear.
+#[tokio::test]
+async fn odd_headers_of_clients_are_understood() {
+    let server = start(&[]).await;
+    let image = portrait();
+    let text = json!({"image_bytes": STANDARD.encode(&image)}).to_string();
+    let form = |boundary: &str, disposition: &str| {
+        let head = format!("--{boundary}\r\nContent-Disposition: {disposition}\r\n\r\n");
+        let end = format!("\r\n--{boundary}--\r\n");
+        [head.as_bytes(), &image, end.as_bytes()].concat()
+    };
+    let java = "----=_Part_1_23.45";
+    let named = r#"form-data; name="image"; filename="a.png""#;
+    for (content_type, body) in [
+        ("application/json ; charset=utf-8", text.into_bytes()),
+        (
+            "multipart/form-data;boundary=----=_Part_1_23.45",
+            form(java, named),
+        ),
+        (
+            "multipart/form-data; boundary=b",
+            form(
+                "b",
+                r#"form-data; filename="a; name=details.png"; name="image""#,
+            ),
+        ),
+        (
+            "multipart/form-data; boundary=b",
+            form("b", r#"form-data; filename="\"; name=\"x.png"; Name=image"#),
+        ),
+    ] {
+        let answer = send(raw(server.post(), content_type, body)).await;
+        assert_eq!(answer.body, expected(&image), "{content_type}");
+    }
+}
+
 #[tokio::test]
 async fn every_spelling_of_base64_is_read() {
     let server = start(&[]).await;

@@ -618,6 +618,37 @@ async fn wrong_keys_are_limited_for_each_peer() {
 }
 
 #[tokio::test]
+async fn two_wrong_keys_at_once_are_two_guesses() {
+    let server = start(&["--max-wrong-keys", "4"]).await;
+    let mut statuses = Vec::new();
+    for number in 0..3 {
+        let request = server
+            .client
+            .post(format!("{}/liveness/", server.base))
+            .header("X-API-Key", format!("one-{number}"))
+            .bearer_auth(format!("other-{number}"));
+        statuses.push(send(request).await.status.as_u16());
+    }
+    assert_eq!(statuses, [401, 401, 429]);
+}
+
+/// Its caller chooses what stands before the proxy's own entry.
+#[tokio::test]
+async fn what_a_proxy_adds_to_nonsense_counts() {
+    let server = start(&["--max-wrong-keys", "1", "--proxies", "1"]).await;
+    let mut statuses = Vec::new();
+    for forwarded in [&b"\xfc, 192.0.2.1"[..], b"\xfc, 192.0.2.2"] {
+        let request = server
+            .client
+            .post(format!("{}/liveness/", server.base))
+            .header("X-Forwarded-For", forwarded)
+            .header("X-API-Key", "wrong");
+        statuses.push(send(request).await.status.as_u16());
+    }
+    assert_eq!(statuses, [401, 401]);
+}
+
+#[tokio::test]
 async fn an_unknown_proxy_is_not_believed() {
     let server = start(&["--max-wrong-keys", "3"]).await;
     let mut statuses = Vec::new();

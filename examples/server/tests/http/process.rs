@@ -3,18 +3,21 @@
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::Client;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::{expected, file, json, multipart_text, portrait, send, url_encoded};
 
 const KEY: &str = "Correct-Horse-Battery-Staple";
+const SOON: Duration = Duration::from_secs(30);
 
 fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_liveness-server"));
@@ -75,6 +78,34 @@ impl Program {
         errors.read_to_string(&mut log).expect("the log is text");
         assert!(self.child.wait().expect("it ends").success(), "{log}");
         log
+    }
+}
+
+impl Program {
+    /// Asks so often without a key, and says how often the answer was the one to that.
+    async fn ask(&self, times: usize) -> usize {
+        let request = Client::new()
+            .post(format!("{}/liveness/", self.base))
+            .timeout(SOON);
+        let mut answered = 0;
+        while answered < times {
+            match request.try_clone().unwrap().send().await {
+                Ok(answer) if answer.status() == 401 => answered += 1,
+                _ => break,
+            }
+        }
+        answered
+    }
+
+    async fn ends(&mut self) -> ExitStatus {
+        let start = Instant::now();
+        loop {
+            if let Some(ended) = self.child.try_wait().unwrap() {
+                return ended;
+            }
+            assert!(start.elapsed() < SOON, "it goes on");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 }
 
@@ -306,16 +337,137 @@ async fn a_second_signal_ends_it_at_once() {
         }
         assert!(program.child.try_wait().unwrap().is_none());
         program.signal(signals[1]);
-        let start = Instant::now();
-        let ended = loop {
-            if let Some(ended) = program.child.try_wait().unwrap() {
-                break ended;
-            }
-            assert!(start.elapsed() < Duration::from_secs(60), "it goes on");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        };
-        assert_eq!(ended.code(), Some(status));
+        assert_eq!(program.ends().await.code(), Some(status));
     }
+}
+
+/// A pipe holds some hundred lines.
+#[tokio::test]
+async fn nobody_has_to_read_the_log() {
+    let mut program = Program::start(program().env("LIVENESS_API_KEYS", KEY));
+    assert_eq!(program.ask(1000).await, 1000);
+    program.signal("TERM");
+    assert!(program.ends().await.success());
+}
+
+#[tokio::test]
+async fn lines_that_are_logged_before_the_end_arrive() {
+    let program = Program::start(program().env("LIVENESS_API_KEYS", KEY));
+    assert_eq!(program.ask(1000).await, 1000);
+    let log = program.stop("TERM");
+    assert_eq!(log.matches(r#""message":"answered""#).count(), 1000);
+    assert!(log.contains(r#""message":"stopping""#));
+}
+
+#[tokio::test]
+async fn lines_beyond_the_queue_are_counted_and_told() {
+    let mut program = Program::start(program().env("LIVENESS_API_KEYS", KEY));
+    let (sent, address) = (12_000, program.base.trim_start_matches("http://"));
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let (mut reader, mut writer) = stream.split();
+    let requests = "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n".repeat(sent);
+    let last = "GET /nothing HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    let requests = requests + last;
+    let mut answers = String::new();
+    let asking = async {
+        tokio::try_join!(
+            writer.write_all(requests.as_bytes()),
+            reader.read_to_string(&mut answers),
+        )
+    };
+    let asked = tokio::time::timeout(SOON, asking).await;
+    asked.expect("it goes on to answer").unwrap();
+    assert_eq!(answers.matches("HTTP/1.1 200").count(), sent);
+    let metrics = reqwest::get(format!("{}/metrics", program.base)).await;
+    let metrics = metrics.unwrap().text().await.unwrap();
+    let dropped: usize = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("liveness_log_lines_dropped_total "))
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!((1000..2001).contains(&dropped), "{dropped}");
+    // The reader is back.
+    let mut log = BufReader::new(program.child.stderr.take().unwrap()).lines();
+    let told = log
+        .find_map(|line| {
+            let line: Value = serde_json::from_str(&line.unwrap()).unwrap();
+            line["lines"].as_u64()
+        })
+        .unwrap();
+    // And the line of the request for the metrics.
+    assert_eq!(told as usize, dropped + 1);
+    program.signal("TERM");
+    let rest: Vec<_> = log.map(Result::unwrap).collect();
+    assert!(rest.iter().any(|line| line.contains("stopping")));
+    assert!(program.ends().await.success());
+}
+
+fn make_pipe(path: &Path) {
+    assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+}
+
+/// The pipe's end for a writer, where somebody reads.
+fn writer_of(path: &Path) -> std::io::Result<std::fs::File> {
+    std::fs::OpenOptions::new()
+        .write(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)
+}
+
+#[tokio::test]
+async fn keys_from_a_pipe_are_read_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys");
+    make_pipe(&path);
+    let pipe = path.clone();
+    let writer = std::thread::spawn(move || std::fs::write(pipe, KEY).unwrap());
+    let program = Program::start(program().env("LIVENESS_KEYS_FILE", &path));
+    writer.join().unwrap();
+    let status = async || {
+        let request = Client::new().post(format!("{}/liveness/", program.base));
+        let request = request.bearer_auth(KEY).timeout(SOON);
+        send(request).await.status.as_u16()
+    };
+    assert_eq!(status().await, 400);
+    program.signal("HUP");
+    // A file would be looked at every two seconds.
+    for _ in 0..50 {
+        assert!(writer_of(&path).is_err(), "it is read again");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(status().await, 400);
+    let log = program.stop("TERM");
+    assert!(log.contains("the API keys stay as they are"), "{log}");
+    assert!(!log.contains("ERROR"), "{log}");
+}
+
+/// As files are on a network that is gone.
+#[tokio::test]
+async fn files_that_do_not_answer_hold_up_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let [keys, hanging] = ["keys", "hanging"].map(|name| folder.path().join(name));
+    std::fs::write(&keys, KEY).unwrap();
+    let mut program = Program::start(program().env("LIVENESS_KEYS_FILE", &keys));
+    make_pipe(&hanging);
+    std::fs::rename(&hanging, &keys).unwrap();
+    for _ in 0..5 {
+        program.signal("HUP");
+    }
+    let start = Instant::now();
+    let writer = loop {
+        match writer_of(&keys) {
+            Ok(writer) => break writer,
+            Err(cause) => assert!(start.elapsed() < SOON, "{cause}"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert_eq!(program.ask(100).await, 100);
+    let request = Client::new().post(format!("{}/liveness/", program.base));
+    assert_eq!(send(request.bearer_auth(KEY)).await.status, 400);
+    program.signal("TERM");
+    assert!(program.ends().await.success());
+    drop(writer);
 }
 
 #[tokio::test]

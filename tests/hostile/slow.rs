@@ -273,7 +273,7 @@ fn a_check_that_takes_too_long_is_an_internal_error() {
     let slow = [
         files::png_bomb(7000, 7000, 16, 6, false),
         files::png_bomb(10_000, 10_000, 1, 0, true),
-        files::scans_jpeg(6000, 30),
+        files::scans_jpeg(6000, 26),
         files::gif(
             10_000,
             10_000,

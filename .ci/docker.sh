@@ -98,8 +98,10 @@ proxy() {
 
   # Connections that never say more than a letter, more of them than nginx has by default.
   python3 - <<'END'
-import os, socket, urllib.request
-held = [socket.create_connection(("127.0.0.1", 8000)) for _ in range(1100 * len(os.sched_getaffinity(0)))]
+import os, resource, socket, urllib.request
+most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+held = [socket.create_connection(("127.0.0.1", 8000)) for _ in range(min(1100 * len(os.sched_getaffinity(0)), 8000))]
 for connection in held:
     connection.sendall(b"G")
 assert urllib.request.urlopen("http://127.0.0.1:8000/healthz", timeout=3).status == 200

@@ -42,6 +42,7 @@ pub mod response;
 mod selftest;
 mod simd;
 mod spoof;
+mod sync;
 mod verdict;
 
 pub use config::Config;

@@ -60,16 +60,16 @@ fn full(
     // A decoder that panics on an input has met a damaged one: the fault is that it did not say so. To
     // the sender it is the same as for any other damage, which trying again does not mend, so it is not
     // an internal error; other panics of a check are.
-    let (image, orientation) =
-        catch_unwind(AssertUnwindSafe(|| pixels(bytes, format, limits, deadline)))
-            .unwrap_or_else(|panic| {
-                Err(Error::unreadable(format!(
-                    "the decoder gave up on the image: {}",
-                    panic_text(&*panic)
-                )))
-            })
-            // A decoder that ran out of time says that it cannot read its file.
-            .or_else(|error| deadline.check().and(Err(error)))?;
+    let decoded = catch_unwind(AssertUnwindSafe(|| pixels(bytes, format, limits, deadline)))
+        .unwrap_or_else(|panic| {
+            Err(Error::unreadable(format!(
+                "the decoder gave up on the image: {}",
+                panic_text(&*panic)
+            )))
+        });
+    // A decoder that ran out of time says that it cannot read its file, or gives a part of it.
+    deadline.check()?;
+    let (image, orientation) = decoded?;
     let alpha = match format {
         // Where all of a BMP would be transparent, its writer left the fourth byte alone.
         ImageFormat::Bmp if is_transparent(&image) => Alpha::Meaningless,
@@ -199,11 +199,11 @@ fn pixels(
     let orientation = orientation(bytes, format, &mut decoder);
     let image = match markers {
         Some(markers) if markers.take_time(width, height) => {
-            jpeg::decode_timed(bytes, decoder.color_type(), deadline)?
+            jpeg::decode_timed(bytes, decoder.color_type(), deadline)
         }
-        _ => DynamicImage::from_decoder(decoder).map_err(damaged)?,
+        _ => DynamicImage::from_decoder(decoder),
     };
-    Ok((image, orientation))
+    Ok((image.map_err(damaged)?, orientation))
 }
 
 /// Refuses what a decoder would take too much memory for as it is made.

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::ffi::CString;
 use std::sync::atomic::{AtomicI32, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex};
 
 use libc::{c_char, c_void};
 
@@ -12,6 +12,7 @@ use super::types::{
 };
 use crate::engine::EngineInfo;
 use crate::error::{Error, ErrorCode};
+use crate::sync::lock;
 use crate::verdict::Verdict;
 
 pub(super) type Function =
@@ -78,21 +79,11 @@ pub(super) fn set(function: Option<Function>, user: *mut c_void, level: i32) -> 
     Ok(())
 }
 
-// What the locks guard is sound wherever a panic may have stopped.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Sink {
     /// Waits until no call is under way. Others cannot begin any more.
     fn wait(&self) {
-        let mut calls = lock(&self.calls);
-        while *calls > 0 {
-            calls = self
-                .idle
-                .wait(calls)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
+        // A poisoned lock comes back all the same, once nobody holds it any more.
+        drop(self.idle.wait_while(lock(&self.calls), |calls| *calls > 0));
     }
 }
 

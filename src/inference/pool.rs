@@ -1,6 +1,8 @@
 //! Things that one call uses alone, lent to as many calls as run at once.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
+
+use crate::sync::lock;
 
 /// Idle items. A call takes one out, or makes one where none is idle, and gives it back; so there
 /// are as many as calls ever ran at the same time, and no call waits for another.
@@ -64,7 +66,7 @@ impl<T> Pool<T> {
 
     // The lock is held for a push or a pop only, which leave the list sound wherever they stop.
     fn lock(&self) -> MutexGuard<'_, Vec<T>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.idle)
     }
 }
 

@@ -90,15 +90,15 @@ pub(super) fn check_sampling(file: &[u8]) -> Result<(), Error> {
         return Ok(());
     };
     let components = frame.data.get(COMPONENTS + 1..).unwrap_or_default();
-    let sampling = components.as_chunks::<3>().0.iter();
-    let mut sampling = sampling.map(|part| (part[1] >> 4, part[1] & 15));
-    let Some((first, down)) = sampling.next() else {
+    let components = components.as_chunks::<3>().0;
+    let [first, _, ..] = components else {
         return Ok(());
     };
+    let [across, down] = [|part: &[u8; 3]| part[1] >> 4, |part: &[u8; 3]| part[1] & 15];
     let scanned = scan.data.first().map_or(0, |count| usize::from(*count));
-    let is_apart = frame.marker != PROGRESSIVE && scanned <= sampling.len();
-    let is_finer = |(across, down): (u8, u8)| across > first || is_apart && down > 1;
-    if sampling.len() > 0 && (is_apart && down > 1 || sampling.any(is_finer)) {
+    let is_apart = frame.marker != PROGRESSIVE && scanned < components.len();
+    let is_misread = |part: &[u8; 3]| across(part) > across(first) || is_apart && down(part) > 1;
+    if components.iter().any(is_misread) {
         return Err(Error::unreadable(
             "the JPEG stores its colours in scans or in a fineness that is not read: save it again",
         ));

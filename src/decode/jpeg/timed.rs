@@ -3,22 +3,24 @@
 //! The `image` crate hands its decoder the whole file at once, which then never asks for more of it. A scan of
 //! some bytes can keep that decoder busy for as long as the largest real one does.
 
-use image::{ColorType, DynamicImage, GrayImage, RgbImage};
+use image::error::{DecodingError, ImageFormatHint};
+use image::{ColorType, DynamicImage, GrayImage, ImageError, ImageFormat, ImageResult, RgbImage};
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
 use crate::deadline::Deadline;
-use crate::error::Error;
 
 /// Decodes as the `image` crate does, to the colours that it would give.
 pub(in crate::decode) fn decode(
     bytes: &[u8],
     colours: ColorType,
     deadline: &Deadline,
-) -> Result<DynamicImage, Error> {
-    let damaged =
-        |cause: String| Error::unreadable(format!("the Jpeg image cannot be decoded: {cause}"));
+) -> ImageResult<DynamicImage> {
+    let damaged = |cause: String| {
+        let format = ImageFormatHint::Exact(ImageFormat::Jpeg);
+        ImageError::Decoding(DecodingError::new(format, cause))
+    };
     let space = match colours {
         ColorType::L8 => ColorSpace::Luma,
         ColorType::Rgb8 => ColorSpace::RGB,
@@ -33,7 +35,6 @@ pub(in crate::decode) fn decode(
     let samples = decoder
         .decode()
         .map_err(|error| damaged(error.to_string()))?;
-    deadline.check()?;
     let (width, height) = decoder.dimensions().unwrap_or_default();
     let [width, height] = [width, height].map(|side| side as u32);
     let image = match space {

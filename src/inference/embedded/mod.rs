@@ -13,7 +13,7 @@ mod run;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 
 use self::kernels::InstructionSet;
 pub(super) use self::onnx::ensure_sound_weights;
@@ -22,6 +22,7 @@ use self::run::{Scratch, SizedPlan, TOGETHER};
 use super::pool::Pool;
 use super::{Dim, Runtime, Session, Tensor};
 use crate::models::{Digest, Model};
+use crate::sync::lock;
 
 const NAME: &str = "embedded 2";
 
@@ -111,11 +112,6 @@ impl Drop for Shared {
             *place = Weak::new();
         }
     }
-}
-
-// What the locks guard is sound wherever a panic may have stopped.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 struct EmbeddedSession {

@@ -92,7 +92,8 @@
 #define LIVENESS_ERROR_INTERNAL 5
 
 /**
- * Status 051: no face, or more than one.
+ * Status 051: no face, or more than one, or one under 40 pixels high; with `strict_quality` also one of
+ * poor quality.
  */
 #define LIVENESS_ERROR_FACE_COUNT 51
 
@@ -189,7 +190,7 @@
 #define LIVENESS_REASON_FACE_MASK 4
 
 /**
- * Reason bit "face_too_small": the face has too few pixels.
+ * Reason bit "face_too_small": the face is under 80 pixels high. One under 40 is status 051.
  */
 #define LIVENESS_REASON_FACE_TOO_SMALL 8
 
@@ -300,14 +301,13 @@ typedef struct liveness_config {
   float mask_threshold;
   /**
    * A second face counts, and the image is refused with status 051, when its box has at least
-   * this share of the main face's height: more than 0, at most 1. Default: 0.3. Of two boxes
-   * where one has more than 80 % of its area inside the other, whatever their heights, only the
-   * one that the detector is more certain of is a face: the other neither counts nor is judged.
+   * this share of the main face's height, be it beside it or before it: more than 0, at most 1.
+   * Default: 0.3.
    */
   float second_face_ratio;
   /**
-   * 1: refuse an image with one of the quality reasons with status 051. Default: report the
-   * reasons only.
+   * 1: refuse an image with one of the quality reasons with status 051, after the look for a mask; which one
+   * it was say the details of the JSON. Default: report the reasons only.
    */
   uint32_t strict_quality;
   /**

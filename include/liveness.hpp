@@ -76,7 +76,7 @@ enum class ErrorCode : std::int32_t {
   image_too_large = LIVENESS_ERROR_IMAGE_TOO_LARGE, /**< 003 */
   bad_request = LIVENESS_ERROR_BAD_REQUEST, /**< 004 */
   internal = LIVENESS_ERROR_INTERNAL, /**< 005 */
-  face_count = LIVENESS_ERROR_FACE_COUNT, /**< 051: no face, or more than one. */
+  face_count = LIVENESS_ERROR_FACE_COUNT, /**< 051: no face, or more than one, or one under 40 pixels; or, with strict_quality, of poor quality. */
   mask_detected = LIVENESS_ERROR_MASK_DETECTED, /**< 052 */
 };
 

@@ -46,12 +46,10 @@ pub struct Config {
     /// such step; their cost is bounded by the limits above.
     pub time_limit: Duration,
     /// A second face counts, and the image is refused with 051, when its box has at least this
-    /// share of the main face's height; in 0..=1. 0.3. Of two boxes where one has more than 80 % of
-    /// its area inside the other, whatever their heights, only the one that the detector is more
-    /// certain of is a face: the other neither counts nor is judged.
+    /// share of the main face's height, be it beside it or before it; in 0..=1. 0.3.
     pub second_face_ratio: f32,
-    /// Refuse an image whose quality gives a [`Reason`](crate::Reason), with 051. Otherwise
-    /// reasons are reported only. `false`.
+    /// Refuse an image whose quality gives a [`Reason`](crate::Reason), with 051 after the look for a
+    /// mask. Otherwise reasons are reported only; a face under 40 pixels is always refused. `false`.
     pub strict_quality: bool,
 }
 

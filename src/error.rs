@@ -19,7 +19,7 @@ pub enum ErrorCode {
     BadRequest = 4,
     /// 005: anything unforeseen.
     Internal = 5,
-    /// 051: not exactly one face, or, where `strict_quality` is set, not one fit to be judged.
+    /// 051: not exactly one face, or one under 40 pixels, or, where `strict_quality` is set, of poor quality.
     FaceCount = 51,
     /// 052: a face mask covers mouth or nose.
     MaskDetected = 52,

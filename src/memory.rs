@@ -40,6 +40,15 @@ pub(crate) fn reserve(numbers: &mut Vec<f32>, len: usize) -> Result<(), String> 
     })
 }
 
+/// Refuses so many numbers where there is no room for them.
+pub(crate) fn room(len: usize) -> Result<(), String> {
+    let mut probe = Vec::new();
+    reserve(&mut probe, len)?;
+    // An optimiser could leave out what nobody looks at.
+    black_box(&mut probe);
+    Ok(())
+}
+
 /// Lets a list have at least so many numbers; new ones are zero.
 pub(crate) fn grow(numbers: &mut Vec<f32>, len: usize) -> Result<(), String> {
     reserve(numbers, len)?;
@@ -64,6 +73,8 @@ mod tests {
                 .contains("no memory")
         );
         assert_eq!(numbers.len(), 3);
+        assert_eq!(room(1 << 20), Ok(()));
+        assert!(room(usize::MAX / 8).is_err());
     }
 
     #[test]

@@ -140,9 +140,17 @@ impl SpoofEntry {
                 return Err("at every look a liveness network must have a view".into());
             }
         }
-        self.networks
-            .iter()
-            .try_for_each(|network| network.validate(self.looks.len()))
+        for (at, network) in self.networks.iter().enumerate() {
+            let before = self.networks[..at].iter().map(|other| other.name.as_str());
+            if before
+                .chain(["detector", "mask"])
+                .any(|name| name == network.name)
+            {
+                return Err(format!("two networks are named '{}'", network.name));
+            }
+            network.validate(self.looks.len())?;
+        }
+        Ok(())
     }
 }
 
@@ -164,6 +172,12 @@ pub(crate) struct SpoofNetworkEntry {
 impl SpoofNetworkEntry {
     fn validate(&self, looks: usize) -> Result<(), String> {
         range("size of a liveness network", self.size.into(), 16.0, 1024.0)?;
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+        if !(1..=32).contains(&self.name.len()) || !self.name.bytes().all(plain) {
+            return Err(
+                "the name of a liveness network must be 1 to 32 of a to z, 0 to 9 and _".into(),
+            );
+        }
         if [self.views.len(), self.weights.len()] != [looks; 2] {
             return Err(
                 "a liveness network must have as many views and weights as there are looks".into(),
@@ -443,7 +457,7 @@ mod tests {
     #[test]
     fn a_manifest_that_makes_no_sense_is_refused() {
         assert_eq!(manifest(|_| ()), Ok(()));
-        let broken: [(&str, Change); 26] = [
+        let broken: [(&str, Change); 29] = [
             ("schema", |m| m["schema"] = json!(1)),
             ("file", |m| m["mask"]["file"] = json!("../mask.onnx")),
             ("file", |m| m["mask"]["file"] = json!("/etc/passwd")),
@@ -465,6 +479,15 @@ mod tests {
             ("spoof.threshold", |m| m["spoof"]["threshold"] = json!(1.0)),
             ("networks", |m| m["spoof"]["networks"] = json!([])),
             ("looks", |m| m["spoof"]["looks"] = json!([])),
+            ("name", |m| {
+                m["spoof"]["networks"][0]["name"] = json!("\u{1b}[2J")
+            }),
+            ("named", |m| {
+                m["spoof"]["networks"][1]["name"] = m["spoof"]["networks"][0]["name"].clone()
+            }),
+            ("named", |m| {
+                m["spoof"]["networks"][0]["name"] = json!("mask")
+            }),
             ("bias", |m| m["spoof"]["looks"][1]["bias"] = json!(1e4)),
             ("bias", |m| {
                 m["spoof"]["looks"][1] = json!({"doubt": {"attack": 1, "live": 1}})

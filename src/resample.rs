@@ -2,8 +2,9 @@
 
 use std::ops::Deref;
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8x3;
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 use image::{ImageBuffer, Rgb, RgbImage};
 
 use crate::error::Error;
@@ -58,21 +59,19 @@ pub(crate) fn resize(
 ) -> Result<RgbImage, Error> {
     let fault =
         |error: &dyn std::fmt::Display| Error::internal(format!("resampling failed: {error}"));
-    let source = ImageRef::new(
-        image.width(),
-        image.height(),
-        image.as_raw(),
-        PixelType::U8x3,
-    )
-    .map_err(|error| fault(&error))?;
-    let mut target = Image::new(width, height, PixelType::U8x3);
+    let mut target = RgbImage::new(width, height);
+    // Of one type each: else the library would have the code for all pixels that there are, 2 MB of it.
+    let source = TypedImageRef::<U8x3>::from_buffer(image.width(), image.height(), image.as_raw())
+        .map_err(|error| fault(&error))?;
+    let mut view = TypedImage::<U8x3>::from_buffer(width, height, &mut target)
+        .map_err(|error| fault(&error))?;
     let options = ResizeOptions::new()
         .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear))
         .crop(from.x, from.y, from.width, from.height);
     Resizer::new()
-        .resize(&source, &mut target, &options)
+        .resize_typed(&source, &mut view, &options)
         .map_err(|error| fault(&error))?;
-    RgbImage::from_raw(width, height, target.into_vec()).ok_or_else(|| fault(&"wrong size"))
+    Ok(target)
 }
 
 /// Each sample as -1..1.

@@ -185,6 +185,62 @@ fn a_live_face_large_enough_to_matter_is_refused() {
     }
 }
 
+/// The attack with a live head held before a lower corner of its face.
+fn before(attack: &Attack, share: f32, corner: f32) -> RgbImage {
+    let live = face(&check(&ASTRONAUT));
+    let head = around(&ASTRONAUT, &live, [0.15; 4]);
+    let [x, y, width, height] = attack.face.bbox;
+    let head = support::scaled(&head, share * height / live.bbox[3]);
+    let left = x + corner * (width - head.width() as f32);
+    let top = y + height - head.height() as f32;
+    let mut canvas = attack.image.clone();
+    imageops::replace(&mut canvas, &head, left as i64, top as i64);
+    canvas
+}
+
+#[test]
+fn a_live_face_held_before_it_does_not_help() {
+    for attack in &*ATTACKS {
+        for share in [0.32, 0.36, 0.4] {
+            for corner in [-0.1, 1.1] {
+                let name = format!("{} behind a live face of {share} at {corner}", attack.name);
+                let _ = never_live(&name, &before(attack, share, corner));
+            }
+        }
+    }
+}
+
+#[test]
+fn shrinking_does_not_help() {
+    for attack in &*ATTACKS {
+        for height in [38.0, 30.0, 22.0, 16.0, 12.0] {
+            let small = support::scaled(&attack.image, height / attack.face.bbox[3]);
+            let head = around(
+                &small,
+                &face_at(attack, height / attack.face.bbox[3]),
+                [0.3; 4],
+            );
+            for image in [small, head] {
+                let error = send(&image).expect_err("a face of so few pixels is not judged");
+                let reasons = &error.details().reasons;
+                assert_eq!(error.code().as_str(), "051", "{}: {error}", attack.name);
+                assert!(
+                    [[Reason::FaceTooSmall], [Reason::NoFace]].contains(&[reasons[0]]),
+                    "{} of {height}: {reasons:?}",
+                    attack.name
+                );
+            }
+        }
+    }
+}
+
+/// The face of the attack as it is in the picture scaled by a factor.
+fn face_at(attack: &Attack, factor: f32) -> Face {
+    let mut face = attack.face;
+    face.bbox = face.bbox.map(|value| value * factor);
+    face
+}
+
 #[test]
 fn exif_that_turns_it_changes_nothing() {
     for attack in &*ATTACKS {

@@ -22,7 +22,6 @@ from training.geometry import MASK_SIZE, MASK_TEMPLATE, crop_rect, similarity, t
 
 STRIDE = 8
 MULTIPLE = 32
-CONTAINED = 0.8
 MAX_DOWNSAMPLING = 1.5
 
 
@@ -166,7 +165,7 @@ def _same(a: np.ndarray, b: np.ndarray, iou: float) -> bool:
     sides = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
     shared = float(np.clip(sides, 0, None).prod())
     first, second = float((a[2:] - a[:2]).prod()), float((b[2:] - b[:2]).prod())
-    return shared > iou * (first + second - shared) or shared > CONTAINED * min(first, second)
+    return shared > iou * (first + second - shared)
 
 
 def _session(path: Path) -> onnxruntime.InferenceSession:

@@ -22,7 +22,8 @@ pub const LIVENESS_ERROR_IMAGE_TOO_LARGE: i32 = 3;
 pub const LIVENESS_ERROR_BAD_REQUEST: i32 = 4;
 /// Status 005: anything unforeseen, a caught panic included.
 pub const LIVENESS_ERROR_INTERNAL: i32 = 5;
-/// Status 051: no face, or more than one.
+/// Status 051: no face, or more than one, or one under 40 pixels high; with `strict_quality` also one of
+/// poor quality.
 pub const LIVENESS_ERROR_FACE_COUNT: i32 = 51;
 /// Status 052: a face mask covers mouth or nose.
 pub const LIVENESS_ERROR_MASK_DETECTED: i32 = 52;
@@ -66,7 +67,7 @@ pub const LIVENESS_REASON_NO_FACE: u64 = 1;
 pub const LIVENESS_REASON_SEVERAL_FACES: u64 = 2;
 /// Reason bit "face_mask". It comes with status 052, so only in the details of the JSON.
 pub const LIVENESS_REASON_FACE_MASK: u64 = 4;
-/// Reason bit "face_too_small": the face has too few pixels.
+/// Reason bit "face_too_small": the face is under 80 pixels high. One under 40 is status 051.
 pub const LIVENESS_REASON_FACE_TOO_SMALL: u64 = 8;
 /// Reason bit "face_cut_off": the face reaches beyond the image.
 pub const LIVENESS_REASON_FACE_CUT_OFF: u64 = 16;
@@ -119,12 +120,11 @@ pub struct LivenessConfig {
     /// and less than 1. Default: the threshold of the models.
     pub mask_threshold: f32,
     /// A second face counts, and the image is refused with status 051, when its box has at least
-    /// this share of the main face's height: more than 0, at most 1. Default: 0.3. Of two boxes
-    /// where one has more than 80 % of its area inside the other, whatever their heights, only the
-    /// one that the detector is more certain of is a face: the other neither counts nor is judged.
+    /// this share of the main face's height, be it beside it or before it: more than 0, at most 1.
+    /// Default: 0.3.
     pub second_face_ratio: f32,
-    /// 1: refuse an image with one of the quality reasons with status 051. Default: report the
-    /// reasons only.
+    /// 1: refuse an image with one of the quality reasons with status 051, after the look for a mask; which one
+    /// it was say the details of the JSON. Default: report the reasons only.
     pub strict_quality: u32,
     /// Longest time for a check in milliseconds; a longer one is status 005. The clock is looked at
     /// between the steps of a check and while a file is decoded, so an answer can be late by the time

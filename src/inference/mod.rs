@@ -1,8 +1,9 @@
 //! Runs a network: one small trait, an embedded engine and ONNX Runtime behind it.
 //!
 //! What an engine is given and what it answers is checked here, once for both: names and shapes
-//! when a network is loaded, shapes and finite numbers on every run. So the steps that use a
-//! network never see a NaN, an infinity or an output of another size.
+//! when a network is loaded, the number of dimensions and finite numbers on every run. So the steps that
+//! use a network never see a NaN or an infinity; which sizes an output must have they say themselves
+//! ([`Network::expect_shape`]).
 
 mod embedded;
 #[cfg(test)]

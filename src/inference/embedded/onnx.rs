@@ -1,5 +1,7 @@
 //! The parts of the ONNX format that the networks of this library use, read in place.
 
+use std::collections::HashSet;
+
 use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
 
 use super::protobuf::{Fields, Value};
@@ -7,10 +9,11 @@ use super::protobuf::{Fields, Value};
 /// Versions of the operators whose meaning the plan knows; models/training exports 17.
 const OPSETS: std::ops::RangeInclusive<i64> = 13..=17;
 
-// Far above what the networks need, and small enough that no file makes the reader take much
-// more memory than the file itself.
+// Far above what the networks need, and small enough that no file makes the reader take more than some
+// megabytes beside the file itself.
 const MAX_NODES: usize = 2_000;
 const MAX_NAMES: usize = 64;
+const MAX_ATTRIBUTES: usize = 16;
 const MAX_RANK: usize = 8;
 const MAX_LIST: usize = 64;
 
@@ -32,6 +35,7 @@ pub(super) struct Graph<'a> {
 pub(super) struct Input<'a> {
     pub name: &'a str,
     pub shape: Vec<Option<usize>>,
+    kind: i64,
 }
 
 #[derive(Debug, Default)]
@@ -146,17 +150,32 @@ impl<'a> Input<'a> {
                 (1, value) => input.name = value.text()?,
                 (2, value) => {
                     for tensor in messages(value.bytes()?, 1) {
-                        for shape in messages(tensor?, 2) {
-                            for dimension in messages(shape?, 1) {
-                                push(&mut input.shape, dim(dimension?)?, MAX_RANK)?;
-                            }
-                        }
+                        input.parse_type(tensor?)?;
                     }
                 }
                 _ => {}
             }
         }
         Ok(input)
+    }
+
+    fn parse_type(&mut self, tensor: &[u8]) -> Result<(), String> {
+        for field in Fields::new(tensor) {
+            match field? {
+                (1, value) => self.kind = value.kind()?,
+                (2, value) => {
+                    for dimension in messages(value.bytes()?, 1) {
+                        push(&mut self.shape, dim(dimension?)?, MAX_RANK)?;
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    pub fn holds_floats(&self) -> bool {
+        self.kind == FLOAT
     }
 }
 
@@ -191,7 +210,7 @@ impl<'a> Node<'a> {
                 (5, value) => push(
                     &mut node.attributes,
                     Attribute::parse(value.bytes()?)?,
-                    MAX_NAMES,
+                    MAX_ATTRIBUTES,
                 )?,
                 (7, value) if !matches!(value.text()?, "" | "ai.onnx") => {
                     return Err(format!("operators of {} are not supported", value.text()?));
@@ -234,7 +253,7 @@ impl<'a> Tensor<'a> {
         for field in Fields::new(message) {
             match field? {
                 (1, value) => value.integers(&mut dims, MAX_RANK)?,
-                (2, value) => tensor.kind = value.integer()?,
+                (2, value) => tensor.kind = value.kind()?,
                 (4, value) => tensor.push_floats(value)?,
                 // 16-bit floats are in the list of 32-bit integers.
                 (5 | 7, value) => value.integers(&mut tensor.integers, MAX_LIST)?,
@@ -256,7 +275,9 @@ impl<'a> Tensor<'a> {
         match value {
             Value::Fixed32(_) => push(&mut self.floats, value.float()?, MAX_LIST),
             Value::Bytes(bytes) if bytes.len() <= 4 * MAX_LIST => {
-                self.floats = words(bytes)?.map(f32::from_le_bytes).collect();
+                for word in words(bytes)? {
+                    push(&mut self.floats, f32::from_le_bytes(word), MAX_LIST)?;
+                }
                 Ok(())
             }
             _ => Err(too_long.into()),
@@ -381,19 +402,21 @@ impl Part {
         })
     }
 
+    /// Whether the field of this number must be there once at most. Other readers join the halves of a message,
+    /// each of which alone may look sound.
+    fn is_single(self, number: u64) -> bool {
+        matches!(
+            (self, number),
+            (Part::Model, 7) | (Part::Attribute, 5 | 6 | 22) | (Part::SparseTensor, 1 | 2)
+        )
+    }
+
     fn ensure_sound(self, value: Value<'_>, depth: usize) -> Result<(), String> {
         let finite = match self {
             Part::Floats => are_finite(value)?,
             Part::Tensor => is_finite(value.bytes()?)?,
             _ => {
-                let depth = depth.checked_sub(1);
-                let depth = depth.ok_or("its parts lie too deep inside each other")?;
-                for field in Fields::new(value.bytes()?) {
-                    let (number, value) = field?;
-                    if let Some(part) = self.field(number) {
-                        part.ensure_sound(value, depth)?;
-                    }
-                }
+                self.ensure_parts_sound(value.bytes()?, depth)?;
                 true
             }
         };
@@ -402,6 +425,36 @@ impl Part {
         }
         Ok(())
     }
+
+    fn ensure_parts_sound(self, message: &[u8], depth: usize) -> Result<(), String> {
+        let depth = depth.checked_sub(1);
+        let depth = depth.ok_or("its parts lie too deep inside each other")?;
+        let (mut names, mut singles) = (HashSet::new(), HashSet::new());
+        for field in Fields::new(message) {
+            let (number, value) = field?;
+            if let Some(part) = self.field(number) {
+                part.ensure_sound(value, depth)?;
+            }
+            if self.is_single(number) && !singles.insert(number) {
+                return Err("a part of it is there twice".into());
+            }
+            // Of two weights of one name each engine would take another.
+            if matches!((self, number), (Part::Graph, 5)) && !names.insert(tensor_name(value)?) {
+                return Err("there are two values of one name, both weights".into());
+            }
+        }
+        Ok(())
+    }
+}
+
+fn tensor_name(tensor: Value<'_>) -> Result<&[u8], String> {
+    let mut name = &[][..];
+    for field in Fields::new(tensor.bytes()?) {
+        if let (8, value) = field? {
+            name = value.bytes()?;
+        }
+    }
+    Ok(name)
 }
 
 /// Whether one float32, or a list of them, is finite.
@@ -413,26 +466,27 @@ fn are_finite(value: Value<'_>) -> Result<bool, String> {
 }
 
 fn is_finite(tensor: &[u8]) -> Result<bool, String> {
-    let (mut kind, mut raw, mut halves) = (0, &[][..], Vec::new());
-    let mut finite = true;
+    let half = |bits: u16| half::f16::from_bits(bits).is_finite();
+    let (mut kind, mut raw) = (0, &[][..]);
+    // As float32, and as float16 in the list of 32-bit integers.
+    let (mut finite, mut halves_finite) = (true, true);
     for field in Fields::new(tensor) {
         match field? {
-            (2, value) => kind = value.integer()?,
+            (2, value) => kind = value.kind()?,
             (4, value) => finite &= are_finite(value)?,
-            (5, value) => value.integers(&mut halves, usize::MAX)?,
+            (5, value) => value.each_integer(|bits| {
+                halves_finite &= half(bits as u16);
+                Ok(())
+            })?,
             (9, value) => raw = value.bytes()?,
             field if is_elsewhere(field)? => return Err(ELSEWHERE.into()),
             _ => {}
         }
     }
-    let half = |bits: u16| half::f16::from_bits(bits).is_finite();
     Ok(finite
         && match kind {
             FLOAT => are_finite(Value::Bytes(raw))?,
-            FLOAT16 => {
-                words(raw)?.all(|word| half(u16::from_le_bytes(word)))
-                    && halves.iter().all(|bits| half(*bits as u16))
-            }
+            FLOAT16 => halves_finite && words(raw)?.all(|word| half(u16::from_le_bytes(word))),
             _ => true,
         })
 }

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 
 use super::kernels::{BORDER, Conv, ConvShape, Epilogue, Layout};
 use super::onnx::{Graph, Node, Tensor};
+use crate::memory;
 
 /// Most numbers that packed weights may take together: 512 MiB.
 const MAX_WEIGHTS: usize = 1 << 27;
@@ -125,11 +126,12 @@ struct Builder<'a> {
 
 impl<'a> Builder<'a> {
     fn new(graph: &'a Graph<'a>) -> Result<Self, String> {
-        let constants: HashMap<_, _> = graph
-            .initializers
-            .iter()
-            .map(|tensor| (tensor.name, tensor.clone()))
-            .collect();
+        let mut constants = HashMap::new();
+        for tensor in &graph.initializers {
+            if constants.insert(tensor.name, tensor.clone()).is_some() {
+                return Err(twice(tensor.name));
+            }
+        }
         // Old exporters list weights among the inputs.
         let mut inputs = graph
             .inputs
@@ -138,6 +140,9 @@ impl<'a> Builder<'a> {
         let (Some(input), None) = (inputs.next(), inputs.next()) else {
             return Err("the network must have exactly one input".into());
         };
+        if !input.holds_floats() {
+            return Err(format!("the input '{}' must be of float32", input.name));
+        }
         let input_shape = input.shape.as_slice().try_into().map_err(|_| {
             format!(
                 "the input '{}' must have four dimensions, not {}",
@@ -190,6 +195,7 @@ impl<'a> Builder<'a> {
     /// Adds the steps of a node, or of the chain that ends with it.
     fn node(&mut self, index: usize) -> Result<(), String> {
         let node = &self.graph.nodes[index];
+        expect_known(node)?;
         if matches!(node.op, "Conv" | "Resize") && self.first[index].is_none() {
             let chain = self.chain(index);
             self.chains.insert(index, chain);
@@ -314,28 +320,10 @@ impl<'a> Builder<'a> {
         {
             return Err("auto_pad is not supported; give pads".into());
         }
-        let alike = |name: &str, default: i64| match node.attribute(name) {
-            None => Ok(default),
-            Some(attribute) => match attribute.integers.as_slice() {
-                [first, rest @ ..] if rest.iter().all(|other| other == first) => Ok(*first),
-                other => Err(format!(
-                    "{name} {other:?} is not supported; all must be equal"
-                )),
-            },
-        };
-        let within = |name: &str, default: i64, allowed: &[i64]| {
-            let value = alike(name, default)?;
-            if allowed.contains(&value) {
-                return Ok(value as usize);
-            }
-            Err(format!(
-                "{name} of {value} is not supported; {allowed:?} are"
-            ))
-        };
-        within("dilations", 1, &[1])?;
-        within("kernel_shape", kernel as i64, &[kernel as i64])?;
-        let stride = within("strides", 1, &[1, 2])?;
-        let padding = within("pads", 0, &[0, BORDER as i64])?;
+        one_of(node, "dilations", 2, 1, &[1])?;
+        one_of(node, "kernel_shape", 2, kernel as i64, &[kernel as i64])?;
+        let stride = one_of(node, "strides", 2, 1, &[1, 2])?;
+        let padding = one_of(node, "pads", 4, 0, &[0, BORDER as i64])?;
         let input = self.value(operand(node, 0)?)?;
         let (input, layout) = self.map(input);
         let shape = ConvShape {
@@ -346,19 +334,9 @@ impl<'a> Builder<'a> {
             stride,
             padding,
         };
-        let packed = shape
-            .packed_len()
-            .and_then(|packed| packed.checked_add(self.weights))
-            .filter(|packed| *packed <= MAX_WEIGHTS);
-        self.weights = packed.ok_or("the weights of the network take more than 512 MiB")?;
+        self.count(shape.packed_len())?;
         let weights = tensor.floats()?;
-        let bias = match node.inputs.get(2) {
-            Some(name) if !name.is_empty() => self.tensor(name)?.floats()?,
-            _ => vec![0.0; out_channels],
-        };
-        if bias.len() != out_channels {
-            return Err(format!("{} biases for {out_channels} outputs", bias.len()));
-        }
+        let bias = self.bias(node, out_channels)?;
         let conv = Conv::new(shape, &weights, &bias);
         let op = Op::Convolve(Box::new(conv), chain.epilogue);
         self.fused(node, op, input, chain)
@@ -374,9 +352,6 @@ impl<'a> Builder<'a> {
             if value != Some(only.as_bytes()) && !(name == "mode" && value.is_none()) {
                 return Err(format!("only {name} '{only}' is supported"));
             }
-        }
-        if node.inputs.len() > 3 {
-            return Err("only scales are supported, not sizes".into());
         }
         let scales = self.tensor(operand(node, 2)?)?.floats()?;
         let [1.0, 1.0, height, width] = scales[..] else {
@@ -468,7 +443,7 @@ impl<'a> Builder<'a> {
 
     fn reduce(&mut self, node: &Node<'_>, pool: Pool) -> Result<ValueId, String> {
         let axes = node.attribute("axes").map(|axes| axes.integers.as_slice());
-        if !matches!(axes, Some([2, 3] | [-2, -1])) || node.inputs.len() > 1 {
+        if !matches!(axes, Some([2, 3] | [-2, -1])) {
             return Err("only axes 2 and 3 are supported".into());
         }
         let keep_dims = node
@@ -492,25 +467,46 @@ impl<'a> Builder<'a> {
         }
         expect(node, "transA", 0, 0)?;
         expect(node, "transB", 1, 0)?;
-        let tensor = self.tensor(operand(node, 1)?)?;
+        let tensor = self.tensor(operand(node, 1)?)?.clone();
         let [outputs, inputs] = tensor.dims[..] else {
             return Err("its weights must be a matrix".into());
         };
-        let weights = tensor.floats()?;
-        let bias = match node.inputs.get(2) {
-            Some(name) if !name.is_empty() => self.tensor(name)?.floats()?,
-            _ => vec![0.0; outputs],
-        };
-        if bias.len() != outputs || outputs == 0 || inputs == 0 {
-            return Err(format!(
-                "{} biases do not go with {outputs} outputs of {inputs} inputs",
-                bias.len()
-            ));
+        if outputs == 0 || inputs == 0 {
+            return Err(format!("{outputs} outputs of {inputs} inputs"));
         }
+        self.count(outputs.checked_mul(inputs))?;
+        let weights = tensor.floats()?;
+        let bias = self.bias(node, outputs)?;
         let value = self.value(operand(node, 0)?)?;
         let value = self.flat(value)?;
         let op = Op::Dense { weights, bias };
         Ok(self.step(describe(node), op, vec![value], None))
+    }
+
+    /// Counts numbers that the network keeps, and refuses them where there is no room for them and a copy.
+    fn count(&mut self, numbers: Option<usize>) -> Result<(), String> {
+        let all = numbers
+            .and_then(|numbers| numbers.checked_add(self.weights))
+            .filter(|all| *all <= MAX_WEIGHTS)
+            .ok_or("the weights of the network take more than 512 MiB")?;
+        memory::room(2 * (all - self.weights))?;
+        self.weights = all;
+        Ok(())
+    }
+
+    /// The third input, a number for each output; zeros where it is left out.
+    fn bias(&self, node: &Node<'_>, outputs: usize) -> Result<Vec<f32>, String> {
+        let Some(name) = node.inputs.get(2).filter(|name| !name.is_empty()) else {
+            return Ok(vec![0.0; outputs]);
+        };
+        let tensor = self.tensor(name)?;
+        if tensor.dims != [outputs] {
+            return Err(format!(
+                "biases of shape {:?} for {outputs} outputs",
+                tensor.dims
+            ));
+        }
+        tensor.floats()
     }
 
     fn step(
@@ -582,13 +578,19 @@ impl<'a> Builder<'a> {
     }
 
     fn scalar(&self, name: &str) -> Result<f32, String> {
-        match self.tensor(name)?.floats()?[..] {
-            [number] => Ok(number),
-            ref other => Err(format!(
-                "'{name}' holds {} numbers instead of one",
-                other.len()
-            )),
+        let tensor = self.tensor(name)?;
+        // More dimensions would become those of the result.
+        if tensor.dims.len() > 1 || tensor.dims.iter().any(|size| *size != 1) {
+            return Err(format!(
+                "'{name}' has the shape {:?} instead of one number",
+                tensor.dims
+            ));
         }
+        tensor
+            .floats()?
+            .first()
+            .copied()
+            .ok_or_else(|| format!("'{name}' is empty"))
     }
 
     fn optional_scalar(&self, node: &Node<'_>, at: usize) -> Result<Option<f32>, String> {
@@ -619,10 +621,106 @@ impl<'a> Builder<'a> {
             ));
         };
         if self.values.contains_key(name) || self.constants.contains_key(name) {
-            return Err(format!("there are two values named '{name}'"));
+            return Err(twice(name));
         }
         Ok(name)
     }
+}
+
+fn twice(name: &str) -> String {
+    format!("there are two values named '{name}'")
+}
+
+/// The attributes of an operator, and how many inputs it can have.
+fn known(op: &str) -> Option<(&'static [&'static str], usize)> {
+    Some(match op {
+        "Conv" => (
+            &[
+                "auto_pad",
+                "dilations",
+                "group",
+                "kernel_shape",
+                "pads",
+                "strides",
+            ],
+            3,
+        ),
+        // The last three say how other modes than the supported one compute.
+        "Resize" => (
+            &[
+                "mode",
+                "coordinate_transformation_mode",
+                "nearest_mode",
+                "cubic_coeff_a",
+                "exclude_outside",
+                "extrapolation_value",
+            ],
+            3,
+        ),
+        "Constant" => (&["value"], 0),
+        "Cast" => (&["to"], 1),
+        "Add" | "Mul" => (&[], 2),
+        "Relu" | "Exp" | "Sigmoid" | "GlobalAveragePool" => (&[], 1),
+        "Clip" => (&[], 3),
+        "Slice" => (&[], 5),
+        "ReduceMean" | "ReduceMax" => (&["axes", "keepdims"], 1),
+        "Flatten" => (&["axis"], 1),
+        "Concat" => (&["axis"], usize::MAX),
+        "Gemm" => (&["alpha", "beta", "transA", "transB"], 3),
+        _ => return None,
+    })
+}
+
+/// Refuses what nobody would look at: a node would compute something else than its file says.
+fn expect_known(node: &Node<'_>) -> Result<(), String> {
+    let Some((attributes, inputs)) = known(node.op) else {
+        return Ok(());
+    };
+    if node.inputs.len() > inputs {
+        return Err(format!(
+            "it has {} inputs, {inputs} are supported",
+            node.inputs.len()
+        ));
+    }
+    for (at, attribute) in node.attributes.iter().enumerate() {
+        let name = attribute.name;
+        if !attributes.contains(&name) {
+            return Err(format!("the attribute '{name}' is not supported"));
+        }
+        if node.attributes[..at].iter().any(|other| other.name == name) {
+            return Err(format!("it has the attribute '{name}' twice"));
+        }
+    }
+    Ok(())
+}
+
+/// The number that all of so many in an attribute are, if it is allowed.
+fn one_of(
+    node: &Node<'_>,
+    name: &str,
+    count: usize,
+    default: i64,
+    allowed: &[i64],
+) -> Result<usize, String> {
+    let value = match node.attribute(name).map(|found| found.integers.as_slice()) {
+        None => default,
+        Some([first, rest @ ..])
+            if rest.len() + 1 == count && rest.iter().all(|other| other == first) =>
+        {
+            *first
+        }
+        Some(other) => {
+            return Err(format!(
+                "{name} {other:?} is not supported; it must be {count} equal numbers"
+            ));
+        }
+    };
+    if allowed.contains(&value) {
+        return Ok(value as usize);
+    }
+    Err(format!(
+        "{name} of {value} is not supported; {allowed:?} are"
+    ))
 }
 
 fn operand<'a>(node: &Node<'a>, at: usize) -> Result<&'a str, String> {

@@ -39,6 +39,11 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// The number of a type, of which other readers keep 32 bits.
+    pub fn kind(self) -> Result<i64, String> {
+        Ok(i64::from(self.integer()? as i32))
+    }
+
     pub fn float(self) -> Result<f32, String> {
         match self {
             Value::Fixed32(bytes) => Ok(f32::from_le_bytes(bytes)),
@@ -48,18 +53,25 @@ impl<'a> Value<'a> {
 
     /// The numbers of a repeated field, which may be packed or come one by one.
     pub fn integers(self, into: &mut Vec<i64>, limit: usize) -> Result<(), String> {
-        let mut push = |value: u64| {
+        self.each_integer(|value| {
             if into.len() == limit {
                 return Err(format!("a list of more than {limit} numbers"));
             }
-            into.push(value as i64);
+            into.push(value);
             Ok(())
-        };
+        })
+    }
+
+    /// The same, one after the other.
+    pub fn each_integer(
+        self,
+        mut take: impl FnMut(i64) -> Result<(), String>,
+    ) -> Result<(), String> {
         match self {
-            Value::Varint(value) => push(value),
+            Value::Varint(value) => take(value as i64),
             Value::Bytes(mut bytes) => {
                 while !bytes.is_empty() {
-                    push(varint(&mut bytes).ok_or(DAMAGED)?)?;
+                    take(varint(&mut bytes).ok_or(DAMAGED)? as i64)?;
                 }
                 Ok(())
             }
@@ -77,7 +89,11 @@ impl<'a> Fields<'a> {
     }
 
     fn field(&mut self) -> Option<(u64, Value<'a>)> {
-        let key = varint(&mut self.0)?;
+        // Other readers keep the lower 32 bits of a key, and would see a field where this one sees none.
+        let key = u32::try_from(varint(&mut self.0)?).ok()?;
+        if key >> 3 == 0 {
+            return None;
+        }
         let value = match key & 7 {
             0 => Value::Varint(varint(&mut self.0)?),
             1 => {
@@ -91,7 +107,7 @@ impl<'a> Fields<'a> {
             5 => Value::Fixed32(self.0.split_off(..4)?.try_into().ok()?),
             _ => return None,
         };
-        Some((key >> 3, value))
+        Some((u64::from(key >> 3), value))
     }
 }
 
@@ -169,6 +185,9 @@ mod tests {
             &[0x1d, 0, 0],
             &[0x21, 0],
             &[0x0b],
+            &[0x00, 1],
+            // Field 1 with a bit above 32.
+            &[0x88, 0x80, 0x80, 0x80, 0x10, 1],
             &[0xff; 11],
         ] {
             assert!(fields(message).is_err(), "{message:?}");

@@ -475,13 +475,13 @@ mod file {
     }
 
     /// An input or output; a negative size is open.
-    fn value(number: u64, name: &str, dims: &[i64]) -> Vec<u8> {
+    fn value(number: u64, name: &str, kind: i64, dims: &[i64]) -> Vec<u8> {
         let dimension = |size: &i64| match *size < 0 {
             true => bytes(1, &bytes(2, b"open")),
             false => bytes(1, &integer(1, *size)),
         };
         let shape: Vec<u8> = dims.iter().flat_map(dimension).collect();
-        let kind = bytes(1, &[integer(1, 1), bytes(2, &shape)].concat());
+        let kind = bytes(1, &[integer(1, kind), bytes(2, &shape)].concat());
         bytes(
             number,
             &[bytes(1, name.as_bytes()), bytes(2, &kind)].concat(),
@@ -490,10 +490,15 @@ mod file {
 
     /// A file of such nodes and weights.
     pub fn model(parts: &[Vec<u8>], input: &[i64], outputs: &[&str]) -> Vec<u8> {
+        model_of(1, parts, input, outputs)
+    }
+
+    /// The same with an input of another type.
+    pub fn model_of(kind: i64, parts: &[Vec<u8>], input: &[i64], outputs: &[&str]) -> Vec<u8> {
         let mut graph = parts.concat();
-        graph.extend(value(11, "input", input));
+        graph.extend(value(11, "input", kind, input));
         for name in outputs {
-            graph.extend(value(12, name, &[]));
+            graph.extend(value(12, name, 1, &[]));
         }
         [bytes(8, &integer(2, 17)), bytes(7, &graph)].concat()
     }
@@ -761,6 +766,17 @@ fn weights_that_are_not_finite_do_not_load() {
             file::model(&parts, &[1, 3, 4, 4], &["out"]),
             two_weights(weight(5, "w", number), weight(5, "c", 1.0)),
             two_weights(weight(5, "w", 1.0), weight(5, "c", number)),
+            // Of a type of which other readers keep the lower 32 bits.
+            two_weights(
+                file::tensor(
+                    5,
+                    "w",
+                    &[1; 4],
+                    (1 << 32) + 1,
+                    number.to_le_bytes().to_vec(),
+                ),
+                weight(5, "c", 1.0),
+            ),
         ] {
             for error in refusals(model) {
                 assert!(error.contains("finite"), "{error}");
@@ -812,6 +828,20 @@ fn refusals(model: Vec<u8>) -> [String; 2] {
     [load(model).map(drop), other].map(|answer| answer.unwrap_err())
 }
 
+#[test]
+fn what_engines_would_read_in_two_ways_does_not_load() {
+    let sound = || weight(5, "w", 1.0);
+    let again = [sound(), weight(5, "w", -1.0)].concat();
+    for error in refusals(two_weights(again, weight(5, "c", 1.0))) {
+        assert!(error.contains("two values"), "{error}");
+    }
+    // Each half of a constant alone has nothing that is not finite.
+    let raw = file::bytes(5, &file::bytes(9, &f32::NAN.to_le_bytes()));
+    let halves = [weight(5, "c", 1.0), raw].concat();
+    let error = ensure_sound_weights(&two_weights(sound(), halves)).unwrap_err();
+    assert!(error.contains("twice"), "{error}");
+}
+
 /// One weight in an initializer, as this field, and another in a constant.
 fn two_weights(initializer: Vec<u8>, constant: Vec<u8>) -> Vec<u8> {
     let parts = [
@@ -858,6 +888,7 @@ fn weights_outside_the_file_do_not_load() {
 #[test]
 fn what_is_not_supported_is_named() {
     let weights = file::floats("w", &[4, 3, 3, 3], &numbers(1, 108));
+    let deep = file::floats("deep", &[1; 3], &[2.0]);
     let conv = |attribute| file::node("Conv", &["input", "w"], "out", &[attribute]);
     let cases = [
         (file::node("Softmax", &["input"], "out", &[]), "operator"),
@@ -866,6 +897,25 @@ fn what_is_not_supported_is_named() {
         (conv(file::ints("strides", &[3, 3])), "strides"),
         (conv(file::ints("pads", &[2; 4])), "pads"),
         (conv(file::ints("pads", &[0, 0, 1, 1])), "pads"),
+        (conv(file::ints("pads", &[1])), "pads"),
+        (conv(file::ints("strides", &[2; 3])), "strides"),
+        (conv(file::int("min", 0)), "attribute 'min'"),
+        (
+            conv([file::int("group", 1), file::int("group", 3)].concat()),
+            "'group' twice",
+        ),
+        (
+            file::node("Relu", &["input", "input"], "out", &[]),
+            "2 inputs",
+        ),
+        (
+            file::node("Mul", &["input", "deep"], "out", &[]),
+            "shape [1, 1, 1]",
+        ),
+        (
+            file::node("Conv", &["input", "w", "deep"], "out", &[]),
+            "biases",
+        ),
         (conv(file::ints("kernel_shape", &[1, 1])), "kernel_shape"),
         (conv(file::text("auto_pad", "SAME_UPPER")), "auto_pad"),
         (
@@ -885,7 +935,7 @@ fn what_is_not_supported_is_named() {
     ];
     for (node, cause) in cases {
         let error = load(file::model(
-            &[weights.clone(), node],
+            &[weights.clone(), deep.clone(), node],
             &[1, 3, 8, 8],
             &["out"],
         ));
@@ -895,6 +945,11 @@ fn what_is_not_supported_is_named() {
     let other_set = file::bytes(8, &file::integer(2, 99));
     let error = load([network(), other_set].concat()).err().unwrap();
     assert!(error.contains("operator set 99"), "{error}");
+    let parts = [weights, file::node("Conv", &["input", "w"], "out", &[])];
+    for (kind, loads) in [(1, true), (10, false), (11, false)] {
+        let model = file::model_of(kind, &parts, &[1, 3, 8, 8], &["out"]);
+        assert_eq!(load(model).is_ok(), loads, "{kind}");
+    }
 }
 
 #[test]
@@ -928,10 +983,16 @@ fn weights_far_larger_than_the_file_do_not_load() {
             &[],
         ));
     }
-    let error = load(file::model(&parts, &[1, 200, 50, 50], &["c0"]))
-        .err()
-        .unwrap();
-    assert!(error.contains("512 MiB"), "{error}");
+    let matrix = [
+        file::tensor(5, "w", &[1 << 14; 2], 1, Vec::new()),
+        file::node("Gemm", &["input", "w"], "c0", &[file::int("transB", 1)]),
+    ];
+    for parts in [&parts[..], &matrix] {
+        let error = load(file::model(parts, &[1, 200, 50, 50], &["c0"]))
+            .err()
+            .unwrap();
+        assert!(error.contains("512 MiB"), "{error}");
+    }
 }
 
 #[test]

@@ -87,7 +87,8 @@ class InternalError(LivenessError):
 
 
 class FaceCountError(LivenessError):
-    """051: no face or more than one; with ``strict_quality`` also a face of poor quality."""
+    """051: no face, more than one, or one under 40 pixels; with ``strict_quality`` also one of poor
+    quality."""
 
     code = "051"
     message = "No face, or more than one face is detected in the selfie."

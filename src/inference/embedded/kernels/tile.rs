@@ -143,7 +143,8 @@ unsafe fn tile<S: Simd, const PIXELS: usize, const VECTORS: usize, const STEP: u
                     }
                 }
             }
-            plane = plane.add(layer.plane);
+            // After the last plane this points nowhere.
+            plane = plane.wrapping_add(layer.plane);
             left -= channels;
         }
         for (pixel, sums) in sums.iter().enumerate() {

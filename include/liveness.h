@@ -414,7 +414,8 @@ typedef struct liveness_result {
    */
   float quality_outside;
   /**
-   * Estimated turn of the head in degrees, positive towards the subject's left.
+   * Estimated turn of the head in degrees, positive towards the subject's left; about 10 degrees
+   * uncertain.
    */
   float quality_yaw;
   /**
@@ -592,7 +593,8 @@ int32_t liveness_check_file(const struct liveness_engine *engine,
                             struct liveness_result *result);
 
 /**
- * Checks decoded pixels, as a camera or a video decoder gives them.
+ * Checks decoded pixels, as a camera or a video decoder gives them; they are read during the call only.
+ * Otherwise as liveness_check.
  *
  * Errors: 4 (also for a layout that does not fit into its bytes), 5, 51, 52, and 2 for an image
  * larger than max_pixels or max_side.

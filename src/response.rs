@@ -162,7 +162,8 @@ fn number(value: f32, decimals: i32) -> Value {
 
 fn round(value: f64, decimals: i32) -> f64 {
     let unit = 10_f64.powi(decimals);
-    (value * unit).round() / unit
+    // Adding zero leaves no -0.0.
+    (value * unit).round() / unit + 0.0
 }
 
 fn ceil(value: f64, decimals: i32) -> f64 {
@@ -300,6 +301,12 @@ mod tests {
         );
         let inside = to_value(&Err(Error::internal("/secret/path")), true);
         assert_eq!(inside["details"].to_string(), "{}");
+    }
+
+    #[test]
+    fn there_is_no_negative_zero() {
+        assert_eq!(number(-1e-9, MEASURE).to_string(), "0.0");
+        assert_eq!(number(-0.14, 1).to_string(), "-0.1");
     }
 
     #[test]

@@ -61,6 +61,15 @@ class Record:
     def largest(self) -> Face | None:
         return max(self.faces, key=lambda f: f.size, default=None)
 
+    @property
+    def live(self) -> bool:
+        """Whether it counts as bona fide: any other label of liveness names an attack; of other kinds it is assumed."""
+        if self.kind != "liveness":
+            return True
+        if not self.label:
+            raise ValueError(f"{self.path}: an image of kind liveness needs a label: live, or the name of an attack")
+        return self.label == "live"
+
 
 def _face(item: dict) -> Face:
     points = np.asarray(item["points"], np.float32).reshape(5, 2)

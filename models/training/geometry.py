@@ -1,4 +1,8 @@
-"""Crops and alignment, pixel for pixel as the library cuts them (src/spoof, src/mask, src/detect)."""
+"""Crops and alignment where the library makes them (src/spoof, src/mask, src/detect).
+
+The rectangles of the crops are those of the library to 0.0003 px. Up to 18 % of the samples in them differ by 1: the
+library resamples vertically first, Pillow horizontally first, and both round to 8 bits in between.
+"""
 
 from __future__ import annotations
 

@@ -25,8 +25,8 @@ pub(super) fn decode<'a>(pixels: &Pixels<'a>, limits: &Limits) -> Result<Picture
             pixels.width, pixels.height
         )));
     }
-    // A wrong call comes before an unreadable image. Only too few data come after it: without any, the
-    // bindings ask what is said of a size.
+    // A wrong call comes before an unreadable image. Only too few data come after it: bindings call without
+    // any to learn whether a size is refused.
     let stride = stride(pixels)?;
     limits.check_size(pixels.width, pixels.height)?;
     let layout = Layout::new(pixels, stride)?;

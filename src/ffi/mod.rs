@@ -172,7 +172,8 @@ pub unsafe extern "C" fn liveness_check_file(
     }
 }
 
-/// Checks decoded pixels, as a camera or a video decoder gives them.
+/// Checks decoded pixels, as a camera or a video decoder gives them; they are read during the call only.
+/// Otherwise as liveness_check.
 ///
 /// Errors: 4 (also for a layout that does not fit into its bytes), 5, 51, 52, and 2 for an image
 /// larger than max_pixels or max_side.

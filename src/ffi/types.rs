@@ -217,7 +217,8 @@ pub struct LivenessResult {
     pub quality_face_share: f32,
     /// Share of the face box that lies outside the image, 0..1.
     pub quality_outside: f32,
-    /// Estimated turn of the head in degrees, positive towards the subject's left.
+    /// Estimated turn of the head in degrees, positive towards the subject's left; about 10 degrees
+    /// uncertain.
     pub quality_yaw: f32,
     /// Estimated nod of the head in degrees, positive upwards; a hint only: large nods come out as a few degrees.
     pub quality_pitch: f32,

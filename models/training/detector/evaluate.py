@@ -169,7 +169,10 @@ def reference_count(record: Record) -> int | None:
 
 
 def confusion(rows: Iterable[tuple[Record, list[Found]]], truth: Callable[[Record], int | None]) -> np.ndarray:
-    """Whole photographs by true and counted number of faces, 0, 1, 2 or more; where the truth is known."""
+    """Whole photographs by true and counted number of faces, 0, 1, 2 or more; where the truth is known.
+
+    A sure face that is too small to be judged is one face here: the library refuses it, and still says that it is one.
+    """
     matrix = np.zeros((3, 3), int)
     for record, found in rows:
         expected = truth(record)

@@ -14,6 +14,7 @@ from ..geometry import to_input
 from .network import MULTIPLE, STRIDE
 
 SECOND_FACE = 0.3  # of the height of the main face: what is smaller is a passer-by
+SMALLEST = 40.0  # px of the height of the smallest face that is judged, as in src/detect.rs
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def decode(
 
 
 def suppress(found: list[Found], nms_iou: float) -> list[Found]:
-    """Greedy non-maximum suppression; a box that lies mostly inside a better one goes too."""
+    """Greedy non-maximum suppression."""
     kept: list[Found] = []
     for face in found:
         if not any(_same(face.box, other.box, nms_iou) for other in kept):
@@ -78,7 +79,7 @@ def _same(a: np.ndarray, b: np.ndarray, nms_iou: float) -> bool:
     size = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
     inter = float(np.clip(size, 0, None).prod())
     first, second = float((a[2:] - a[:2]).prod()), float((b[2:] - b[:2]).prod())
-    return inter > nms_iou * (first + second - inter) or inter > 0.8 * min(first, second)
+    return inter > nms_iou * (first + second - inter)
 
 
 class Predictor:
@@ -111,9 +112,17 @@ class Predictor:
 
 def count(faces: list[Found], second_face: float = SECOND_FACE) -> int:
     """Faces that matter: at least second_face of the height of the tallest; none where that one is alone and
-    not certain."""
+    not certain. One that is too small to be judged counts, as the library says of it that there is one face."""
     tallest = max(faces, key=lambda f: f.height, default=None)
     if tallest is None:
         return 0
     matter = sum(f.height >= second_face * tallest.height for f in faces)
     return 0 if matter == 1 and not tallest.certain else matter
+
+
+def refusal(faces: list[Found]) -> str:
+    """The library's reason to judge none of the faces, as in src/detect.rs; empty where it judges the tallest."""
+    counted = count(faces)
+    if counted != 1:
+        return "several_faces" if counted > 1 else "no_face"
+    return "face_too_small" if max(f.height for f in faces) < SMALLEST else ""

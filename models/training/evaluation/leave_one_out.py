@@ -3,10 +3,11 @@
     python -m training.spoof.train --data DATA ... --leave-out nuaa office-phones webcam-replay phone-recapture
     python -m training.evaluation.leave_one_out --data ../../shared/data --teachers ../../shared/teachers --out report
 
-The first trains one more pair of networks for each source, which sees neither the source nor the simulated attacks that
-show its persons. The second fits the fusion on the other sources of val, and judges every image of the source, of train
-and val, since the networks have seen neither. Each network looks once. The constants by which the teachers are added
-(``teachers.STATISTICS``) were fitted on every source of train, the one left out included.
+The first trains one more pair of networks for each source, which sees neither the source nor the simulated attacks
+that show its persons; A+B leaves both out of one pair, which then judges each. The second fits the fusion on the sources
+of val that the pair has seen, and judges every image of the source, of train and val, since the networks have seen
+neither. Each network looks once. The constants by which the teachers are added (``teachers.STATISTICS``) were fitted on
+every source of train, the one left out included.
 """
 
 from __future__ import annotations
@@ -19,19 +20,20 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from ..export import read_manifest
 from ..spoof.clips import CROPS
-from ..spoof.evaluate import LABELLED, ValidationSet, torch_logits
+from ..spoof.evaluate import ValidationSet, logits_by, torch_logits
 from ..spoof.fuse import fit_looks, sample_weights
-from ..spoof.train import RUNS, load_average
+from ..spoof.network import IMITATION_SHARE
+from ..spoof.train import RUNS, left_out_of, load_average
 from . import markdown
 from .figures import Figures, Judged, figures
 from .presentations import Presentation, load
 from .rates import table, write_block
 from .scorers import Fusion, Networks, TeacherScores
 
+SOURCES = ("nuaa", "office-phones", "webcam-replay", "phone-recapture")
 NOTE = """Each row: networks trained without that source, fusion fitted on val without it, judged on all images of it
 (train and val), at threshold 0.5. n counts bona fide, attacks, and groups."""
 
@@ -41,27 +43,34 @@ def one_look(networks: list[dict]) -> list[dict]:
     return [n | {"views": [next(filter(None, n["views"]))]} for n in networks if n["name"] in CROPS]
 
 
-def fused(checkpoint: Path, data: ValidationSet, left_out: str, networks: list[dict]) -> Fusion:
-    """The networks of a checkpoint with weights and bias fitted on the other sources."""
-    nets = load_average(checkpoint)
-    spoof = {"networks": copy.deepcopy(networks), "looks": [{}]}
-    weights = sample_weights(data, data.source != left_out)
+def fused(checkpoint: Path, data: ValidationSet, networks: list[dict], share: float = IMITATION_SHARE) -> Fusion:
+    """The networks of a checkpoint with weights and bias fitted on the sources that they saw."""
+    nets = load_average(checkpoint, share)
+    spoof = {"networks": copy.deepcopy([n for n in networks if n["name"] in nets]), "looks": [{}]}
+    weights = sample_weights(data, ~np.isin(data.source, left_out_of(checkpoint)))
     fit_looks(spoof, torch_logits(data, nets), data.live, weights)
-    return Fusion(spoof["networks"], spoof["looks"], {name: _run(net) for name, net in nets.items()})
+    return Fusion(spoof["networks"], spoof["looks"], {name: logits_by(net) for name, net in nets.items()})
 
 
-def _run(net: torch.nn.Module):
-    @torch.no_grad()
-    def logits(x: np.ndarray) -> np.ndarray:
-        return net(torch.from_numpy(x)).numpy()
+def checkpoint_without(runs: Path, source: str) -> Path:
+    """The networks that did not see the source, and saw most of the others."""
+    left_out = {path: left_out_of(path) for path in sorted(runs.glob("without-*.pt"))}
+    found = [path for path, sources in left_out.items() if source in sources]
+    if not found:
+        raise SystemExit(f"{runs}: no networks that did not see {source}; train some with --leave-out {source}")
+    fewest = min(len(left_out[path]) for path in found)
+    best = [path for path in found if len(left_out[path]) == fewest]
+    if len(best) > 1:
+        names = " and ".join(path.name for path in best)
+        raise SystemExit(f"{runs}: {names} could all judge {source}; leave one of them in the folder")
+    return best[0]
 
-    return logits
 
-
-def judge(source: str, fusion: Fusion, presentations: list[Presentation], rounds: int) -> Figures:
-    networks = Networks(fusion, 0.5, {"left out": source})
+def judge(left_out: list[str], fusion: Fusion, presentations: list[Presentation], rounds: int) -> Figures:
+    name = " and ".join(left_out)
+    networks = Networks(fusion, 0.5, {"left out": name})
     judged = Judged(presentations, networks(presentations))
-    return figures(f"trained without {source}", judged, 0.5, networks.identity, None, rounds)
+    return figures(f"trained without {name}", judged, 0.5, networks.identity, None, rounds)
 
 
 def summary(found: dict[str, Figures]) -> str:
@@ -74,15 +83,49 @@ def summary(found: dict[str, Figures]) -> str:
     return text
 
 
+def shares_table(judged: dict[float, dict[str, Figures]]) -> str:
+    """What other shares of the imitation give: AUC of each source, or the attacks accepted where it has nothing else."""
+    sources = list(next(iter(judged.values())))
+    lines = []
+    for share, found in judged.items():
+        areas = [f.parts[0].curve.auc for f in found.values() if f.parts[0].curve]
+        cells = [_figure_of(found[source]) for source in sources]
+        lines.append([f"{share:g}", *cells, f"{np.mean(areas):.3f}" if areas else "-"])
+    return table(["imitation", *sources, "mean AUC"], lines)
+
+
+def _figure_of(found: Figures) -> str:
+    part = found.parts[0]
+    return f"AUC {part.curve.auc:.3f}" if part.curve else f"APCER {markdown.per_species(part.apcer)}"
+
+
+def compared(found: Figures, part: list[Presentation], args: argparse.Namespace) -> str:
+    """The figures of a source beside those of the teachers, where there are any."""
+    columns = TeacherScores(args.teachers)(part) if args.teachers else {}
+    teachers = [figures(name, Judged(part, o), 0.5, {}, None, args.rounds) for name, o in columns.items()]
+    return markdown.comparison([found, *teachers], [part[0].source])
+
+
+def write(out: Path, text: str, found: dict[str, Figures]) -> None:
+    """The report as Markdown, for the model card and as JSON."""
+    write_block(out, "leave-one-out", text)
+    path = out / "leave-one-out.md"
+    path.write_text(f"# Leave one source out\n\n{text}\n", "utf-8")
+    data = {source: asdict(f) for source, f in found.items()}
+    path.with_suffix(".json").write_text(json.dumps(data, indent=1) + "\n", "utf-8")
+    print(path)
+
+
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     layout = argparse.RawDescriptionHelpFormatter
     name = "python -m training.evaluation.leave_one_out"
     parser = argparse.ArgumentParser(prog=name, description=__doc__, formatter_class=layout)
     parser.add_argument("--data", type=Path, required=True, help="folder with labels.csv")
     parser.add_argument("--out", type=Path, required=True, help="folder for the report")
-    parser.add_argument("--sources", nargs="+", default=list(LABELLED))
-    parser.add_argument("--runs", type=Path, default=RUNS, help="folder with without-SOURCE.pt of each source")
+    parser.add_argument("--sources", nargs="+", default=list(SOURCES))
+    parser.add_argument("--runs", type=Path, default=RUNS, help="folder with the without-*.pt of the training")
     parser.add_argument("--teachers", type=Path)
+    parser.add_argument("--shares", type=float, nargs="*", default=[], help="shares of the imitation to compare")
     parser.add_argument("--rounds", type=int, default=1000, help="of the bootstrap")
     return parser.parse_args(argv)
 
@@ -91,24 +134,21 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = _arguments(argv)
     args.out.mkdir(parents=True, exist_ok=True)
     networks = one_look(read_manifest()["spoof"]["networks"])
-    checkpoints = {source: args.runs / f"without-{source}.pt" for source in args.sources}
+    checkpoints = {source: checkpoint_without(args.runs, source) for source in args.sources}
     data = ValidationSet(args.data, networks)
-    everything = load(args.data, "all")
-    found, lines = {}, []
-    for source, checkpoint in checkpoints.items():
-        part = [p for p in everything if p.source == source]
-        found[source] = judge(source, fused(checkpoint, data, source, networks), part, args.rounds)
-        compared = [found[source]]
-        if args.teachers:
-            columns = TeacherScores(args.teachers)(part)
-            compared += [figures(name, Judged(part, o), 0.5, {}, None, args.rounds) for name, o in columns.items()]
-        if found[source].parts[0].curve:
-            lines.append(markdown.comparison(compared, [source]))
-    text = "\n\n".join([NOTE, summary(found), *lines])
-    write_block(args.out, "leave-one-out", text)
-    (args.out / "leave-one-out.md").write_text(f"# Leave one source out\n\n{text}\n", "utf-8")
-    (args.out / "leave-one-out.json").write_text(json.dumps({s: asdict(f) for s, f in found.items()}, indent=1) + "\n", "utf-8")
-    print(args.out / "leave-one-out.md")
+    parts = {source: [p for p in load(args.data, "all") if p.source == source] for source in args.sources}
+
+    def found_with(share: float) -> dict[str, Figures]:
+        return {
+            source: judge(left_out_of(path), fused(path, data, networks, share), parts[source], args.rounds)
+            for source, path in checkpoints.items()
+        }
+
+    found, lines = found_with(IMITATION_SHARE), []
+    if args.shares:
+        lines.append(shares_table({share: found_with(share) for share in args.shares}))
+    lines += [compared(f, parts[source], args) for source, f in found.items() if f.parts[0].curve]
+    write(args.out, "\n\n".join([NOTE, summary(found), *lines]), found)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ import numpy as np
 
 from .. import dataset
 from ..detector.evaluate import unambiguous
-from ..detector.predict import Predictor, count
+from ..detector.predict import Predictor, refusal
 from ..mask.evaluate import SKIN
 from ..spoof.clips import BONA_FIDE_WEB, is_usable
 from .tone import tone_of
@@ -86,8 +86,8 @@ def _located(presentation: Presentation, detect: Predictor) -> Presentation:
         found = detect(read(presentation))
     except ValueError:
         return replace(presentation, missing="002")
-    if count(found) != 1:
-        return replace(presentation, missing="several_faces" if found else "no_face")
+    if reason := refusal(found):
+        return replace(presentation, missing=reason)
     face = max(found, key=lambda f: f.height)
     x0, y0, x1, y1 = face.box
     return replace(presentation, box=np.float32([x0, y0, x1 - x0, y1 - y0]), points=face.points)
@@ -124,7 +124,7 @@ def _presentation(root: Path, record: dataset.Record) -> Presentation:
     return Presentation(
         path=root / record.path,
         name=record.path,
-        species=record.label if labelled else "live",
+        species="live" if record.live else record.label,
         source=record.source,
         group=record.group,
         framing=record.framing,

@@ -4,8 +4,8 @@
         --library ../target/release/libliveness.so
 
 Two measurements. *Jitter*: the networks on every image, its box moved by up to 10 % of its sides and scaled by 0.9
-to 1.1. *Disturbances*, with --library: the built library on the image recompressed, rescaled, brightened and
-darkened. Stated are the standard deviation of live_probability per image (its mean), and the share of verdicts that
+to 1.1. *Disturbances*, with --library: the built library on the image recompressed, rescaled, brightened,
+darkened and sharpened. Stated are the standard deviation of live_probability per image (its mean), and the share of verdicts that
 differ from that of the undisturbed image; an image that loses or gains its verdict is counted apart.
 """
 
@@ -49,6 +49,14 @@ def _tone(curve: Callable[[np.ndarray], np.ndarray]) -> Disturbance:
     return lambda image: levels[image]
 
 
+def _sharpen(radius: float, share: float) -> Disturbance:
+    def apply(image: np.ndarray) -> np.ndarray:
+        blurred = cv2.GaussianBlur(image, (0, 0), radius)
+        return cv2.addWeighted(image, 1 + share, blurred, -share, 0)
+
+    return apply
+
+
 DISTURBANCES: dict[str, Disturbance] = {
     "JPEG 95": _jpeg(95),
     "JPEG 85": _jpeg(85),
@@ -62,6 +70,7 @@ DISTURBANCES: dict[str, Disturbance] = {
     "brightness x 1.3": _tone(lambda v: 1.3 * v),
     "gamma 0.7": _tone(lambda v: v**0.7),
     "gamma 1.4": _tone(lambda v: v**1.4),
+    "sharpened": _sharpen(2.0, 2.0),
 }
 
 

@@ -22,7 +22,7 @@ def main() -> None:
     teachers = Teachers(args.teachers)
     logits = np.stack([teachers.logits(dataset.read_image(Path(args.data) / r.path), r.largest.box) for r in records])
     mean, deviation = logits.mean(0), logits.std(0)
-    live = np.array([r.label == "live" for r in records], float)
+    live = np.array([r.live for r in records], float)
     # NUAA is separated by every teacher: at full weight it would make the sigmoid too steep.
     weights = np.array([0.3 if r.source == "nuaa" else 1.0 for r in records])
     added = ((logits - mean) / deviation).mean(1)

@@ -15,16 +15,16 @@ from torch import nn
 from .. import dataset
 from ..detector.predict import open_session
 from ..geometry import crop_rect, cut, to_input
-from .clips import BONA_FIDE_WEB, SPECIES, is_usable
+from .clips import BONA_FIDE_WEB, is_usable
 from .metrics import auc
-
-LABELLED = ("nuaa", "office-phones", "webcam-replay", "phone-recapture")
 
 
 def crops_of(image: np.ndarray, box: np.ndarray, networks: list[dict]) -> dict[str, np.ndarray]:
-    """What each network of the manifest sees, exactly as the library cuts it: uint8, views x side x side x RGB.
+    """What each network of the manifest sees, cut where the library cuts it: uint8, views x side x side x RGB.
 
-    Looks at which a network sees nothing (a view of null) are left out.
+    Looks at which a network sees nothing (a view of null) are left out. Some samples differ by 1 from those of the
+    library (geometry.py says why): of 109 images, given as raw pixels and with the same box, P(live) differs by 0.001 in
+    the median, by 0.0085 at the 95th percentile and by 0.062 at most.
     """
     height, width = image.shape[:2]
     out = {}
@@ -79,7 +79,8 @@ class ValidationSet:
         self.crops = {network["name"]: np.stack([c[network["name"]] for c in crops]) for network in networks}
         self.source = np.array([r.source for r in self.records])
         self.group = np.array([f"{r.source}/{r.group}" for r in self.records])
-        self.live = np.array([r.label not in SPECIES for r in self.records])
+        self.labelled = np.array([r.kind == "liveness" for r in self.records])  # of the others it is assumed
+        self.live = np.array([r.live for r in self.records])
         self.species = np.array([r.label for r in self.records])
 
     def part(self, source: str, live: bool) -> np.ndarray:
@@ -102,14 +103,20 @@ def live_logits(crops: np.ndarray, run: Callable[[np.ndarray], np.ndarray]) -> n
     return np.concatenate(out)
 
 
-@torch.no_grad()
+def logits_by(net: nn.Module) -> Callable[[np.ndarray], np.ndarray]:
+    """The logits n x 3 of a network as it was trained."""
+    device = next(net.parameters()).device
+
+    @torch.no_grad()
+    def run(x: np.ndarray) -> np.ndarray:
+        return net(torch.from_numpy(x).to(device)).cpu().numpy()
+
+    return run
+
+
 def torch_logits(data: ValidationSet, nets: nn.ModuleDict) -> dict[str, np.ndarray]:
     """Live logits per network name, images x views."""
-    def run(net: nn.Module) -> Callable[[np.ndarray], np.ndarray]:
-        device = next(net.parameters()).device
-        return lambda x: net(torch.from_numpy(x).to(device)).cpu().numpy()
-
-    return {name: live_logits(data.crops[name], run(net)) for name, net in nets.items()}
+    return {name: live_logits(data.crops[name], logits_by(net)) for name, net in nets.items()}
 
 
 def summary_line(data: ValidationSet, nets: nn.ModuleDict) -> str:
@@ -128,5 +135,5 @@ def _summary(data: ValidationSet, z: np.ndarray) -> str:
             text.append(f"{source} {auc(bona, attack):.3f}")
         elif len(attack):
             text.append(f"{source} accepted {(attack >= 0).mean():.3f}")
-    web = np.isin(data.source, BONA_FIDE_WEB)
+    web = ~data.labelled
     return ", ".join(text + ([f"web refused {(z[web] < 0).mean():.3f}"] if web.any() else []))

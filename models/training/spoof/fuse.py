@@ -22,8 +22,7 @@ import numpy as np
 from torch import nn
 
 from ..export import MODELS, export_spoof, read_manifest, write_manifest
-from .clips import BONA_FIDE_WEB
-from .evaluate import LABELLED, ValidationSet, judged, live_logits, means_so_far, onnx_logits, sigmoid
+from .evaluate import ValidationSet, judged, live_logits, means_so_far, onnx_logits, sigmoid
 from .metrics import apcer_at_bpcer, auc, expected_calibration_error
 from .train import load_average
 
@@ -44,10 +43,13 @@ def sample_weights(data: ValidationSet, counted: np.ndarray | bool = True) -> np
         for live in (False, True):
             part = data.part(source, live) & counted
             if part.any():
-                cell = NUAA_WEIGHT if source == "nuaa" else 1.0 if source in LABELLED else WEB_WEIGHT
+                cell = NUAA_WEIGHT if source == "nuaa" else 1.0 if data.labelled[part].all() else WEB_WEIGHT
                 weights[part] = cell / part.sum()
     for live, share in ((False, ATTACK_SHARE), (True, 1 - ATTACK_SHARE)):
-        weights[data.live == live] *= share / weights[data.live == live].sum()
+        whole = weights[data.live == live].sum()
+        if not whole:
+            raise ValueError(f"no {'bona fide presentation' if live else 'attack'} to fit the fusion on")
+        weights[data.live == live] *= share / whole
     return weights
 
 
@@ -76,10 +78,13 @@ def fit_looks(spoof: dict, logits: dict[str, np.ndarray], live: np.ndarray, weig
 
 
 def of_unseen_groups(spoof: dict, logits: dict[str, np.ndarray], data: ValidationSet) -> np.ndarray:
-    """Fused logits of the images of labelled sources, each by weights fitted without its group; NaN for the others."""
+    """Fused logits of labelled images, each by weights fitted without its group; NaN for the others, and for a group
+    without which a class is missing: nothing can be fitted then."""
     found = np.full(len(data.live), np.nan)
-    for group in np.unique(data.group[np.isin(data.source, LABELLED)]):
+    for group in np.unique(data.group[data.labelled]):
         own = data.group == group
+        if len(np.unique(data.live[~own])) < 2:
+            continue
         trial = copy.deepcopy(spoof)
         fit_looks(trial, logits, data.live, sample_weights(data, ~own))
         found[own] = judged(logits, trial["networks"], trial["looks"])[0][own]
@@ -88,6 +93,8 @@ def of_unseen_groups(spoof: dict, logits: dict[str, np.ndarray], data: Validatio
 
 def summary(logits: np.ndarray, live: np.ndarray) -> str:
     """What the fused logits of these images are worth."""
+    if np.isnan(logits).any():  # it would count as right, in either class
+        raise ValueError(f"{np.isnan(logits).sum()} of {len(logits)} images have no fused logit")
     bona, attack = logits[live], logits[~live]
     rates = {
         "AUC": f"{auc(bona, attack):.3f}",
@@ -122,14 +129,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     logits = {name: live_logits(data.crops[name], onnx_logits(file)) for name, file in files.items()}
     fit_looks(spoof, logits, data.live, sample_weights(data))
     write_manifest(manifest, args.out)
-    web = np.isin(data.source, BONA_FIDE_WEB)
     for at, look in enumerate(spoof["looks"]):
         weights = {n["name"]: n["weights"][at] for n in spoof["networks"]}
         print(f"look {at + 1}: weights {weights}, bias {look['bias']}")
-    print(f"from {len(web)} images ({web.sum()} web portraits); of the {(~web).sum()} others:")
+    known, live = data.labelled, data.live[data.labelled]
+    print(f"from {len(known)} images ({(~known).sum()} web portraits); of the {known.sum()} others:")
     fused = judged(logits, spoof["networks"], spoof["looks"])[0]
-    print(f"as fitted: {summary(fused[~web], data.live[~web])}")
-    print(f"by fits without their group: {summary(of_unseen_groups(spoof, logits, data)[~web], data.live[~web])}")
+    print(f"as fitted: {summary(fused[known], live)}")
+    unseen = of_unseen_groups(spoof, logits, data)[known]
+    impossible = np.isnan(unseen).any()
+    worth = "unknown, as one group has every image of a class" if impossible else summary(unseen, live)
+    print(f"by fits without their group: {worth}")
 
 
 if __name__ == "__main__":

@@ -65,14 +65,11 @@ class LivenessNet(nn.Module):
         return self.head(self.embed(x))
 
     @torch.no_grad()
-    def fold_imitation(self) -> LivenessNet:
-        """Adds the weighted mean of the imitated answers to the live logit, as the library is to see it.
+    def fold_imitation(self, share: float = IMITATION_SHARE) -> LivenessNet:
+        """Adds ``share`` times the weighted mean of the imitated answers to the live logit, as the library is to see it.
 
         Both are linear in the same features, so this changes the weights of the head and nothing else.
         """
-        return self._folded(IMITATION_SHARE)
-
-    def _folded(self, share: float) -> LivenessNet:
         self.head.weight[0] += share * self.imitated @ self.imitation.weight
         self.head.bias[0] += share * self.imitated @ self.imitation.bias
         return self
@@ -101,7 +98,7 @@ class LivenessNet(nn.Module):
         weights = _ridge(torch.cat([features, features.new_ones(len(features), 1)], 1), taught)
         self.imitation.weight.copy_(weights[:-1].T)
         self.imitation.bias.copy_(weights[-1])
-        return self._folded(-IMITATION_SHARE)
+        return self.fold_imitation(-IMITATION_SHARE)
 
 
 def _transparent(norm: nn.BatchNorm2d, bias: torch.Tensor) -> RemovableHandle:

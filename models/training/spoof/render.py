@@ -29,10 +29,13 @@ class _Renderer:
         records = dataset.load(root, split="train")
         faces = [r for r in records if is_usable(r) and r.framing == "frame"]
         self._root, self._seed = Path(root), seed
-        self._web = [r for r in faces if r.source in BONA_FIDE_WEB and r.largest.size >= 60]
-        self._camera = [r for r in records if r.kind == "liveness" and r.label == "live" and is_usable(r)]
+        self._camera = [r for r in records if r.kind == "liveness" and is_usable(r) and r.live]
+        # Your own images may all be from cameras.
+        self._web = [r for r in faces if r.source in BONA_FIDE_WEB and r.largest.size >= 60] or self._camera
         self._scenes = [r for r in records if r.kind == "none" and r.n_faces == 0 and r.source != "hair"]
         self._rooms = [r for r in self._scenes if r.source == "rooms"] or self._scenes
+        if not self._web or not self._scenes:
+            raise SystemExit(f"{root}: no clear bona fide face in train, or no image of kind none as a background")
 
     def _read(self, record: dataset.Record) -> np.ndarray:
         return dataset.read_image(self._root / record.path)

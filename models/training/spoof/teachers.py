@@ -22,8 +22,9 @@ from ..detector.predict import open_session
 from ..geometry import clip_box
 
 FILES = ("2.7_80x80_MiniFASNetV2.onnx", "4_0_0_80x80_MiniFASNetV1SE.onnx", "minifas_1.5.onnx")
-# Mean and standard deviation of each teacher's live logit over the labelled training images, as
-# ``python -m training.spoof.calibrate_teachers`` prints them: the logits are added standardised.
+# Mean and standard deviation of each teacher's live logit over the labelled training images: the logits are added
+# standardised. An earlier run of ``python -m training.spoof.calibrate_teachers`` printed them; today it prints
+# (-2.016, 4.714), (-2.209, 4.543), (-3.885, 4.767) and an offset of -0.05.
 STATISTICS = ((-2.014, 4.712), (-2.207, 4.542), (-3.875, 4.773))
 # P(live) = sigmoid(SLOPE * mean standardised logit + OFFSET), fitted on the same images.
 SLOPE, OFFSET = 2.45, -0.04

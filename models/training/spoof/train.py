@@ -30,7 +30,7 @@ from ..export import read_manifest
 from .clips import CROPS, CUTS, MIRRORED, Clip, Source, Stream, real_sources, simulated_source, unlabelled_sources
 from .evaluate import ValidationSet, summary_line
 from .mixtures import Batch, with_mixtures
-from .network import LivenessNet
+from .network import IMITATION_SHARE, LivenessNet
 from .teachers import combine, seen_in, standardise, teachers_on
 
 RUNS = Path(__file__).resolve().parents[1] / "runs" / "spoof"
@@ -54,7 +54,8 @@ def collate(clips: list[Clip], names: tuple[str, ...]) -> Batch:
 
 def taught_samples(batch: Batch, teachers, device: str) -> Batch:
     """Samples on the device, CUTS of each clip, with their targets: label and teachers mixed, NaN without a label."""
-    origin = batch.pop("origin")  # stays in main memory: what to leave out is decided there, without waiting for the device
+    # It stays in main memory: what to leave out is decided there, without waiting for the device.
+    origin = batch.pop("origin")
     batch = {name: value.to(device, non_blocking=True) for name, value in batch.items()}
     samples = {name: batch[name] for name in CROPS}
     each = {name: batch[name].repeat_interleave(CUTS, 0) for name in ("trust", "live", "species")}
@@ -79,6 +80,17 @@ class _Clips(IterableDataset):
         return iter(Stream(self._sources, self._seed * 1000 + (worker.id if worker else 0)))
 
 
+def _chosen(batch: Batch, numbers: torch.Tensor) -> Batch:
+    return {name: value[numbers.to(value.device)] for name, value in batch.items()}
+
+
+def permitted(batch: Batch, left_out: tuple[int, ...]) -> Batch:
+    """The samples that show nobody of the sources with these numbers."""
+    if not left_out:
+        return batch
+    return _chosen(batch, (~torch.isin(batch["origin"], torch.tensor(left_out)).any(1)).nonzero().flatten())
+
+
 class ShufflePool:
     """Mixes samples over time, so that the cuts of one clip do not meet in one batch.
 
@@ -100,7 +112,7 @@ class ShufflePool:
             self._filled += count
             return []
         slots = torch.randperm(self._filled, generator=self._rng)[: self._uses * count].split(count)
-        out = [self._mirrored({key: value[chosen.to(value.device)] for key, value in self._store.items()}) for chosen in slots]
+        out = [self._mirrored(_chosen(self._store, chosen)) for chosen in slots]
         for key, value in batch.items():
             self._store[key][slots[0].to(value.device)] = value
         return out
@@ -142,7 +154,7 @@ class Plan:
     bfloat16: bool = False
     blocks: tuple[int, int, int] = (1, 1, 1)
     networks: tuple[str, ...] = tuple(CROPS)
-    left_out: int | None = None  # number of the source whose samples it never sees
+    left_out: tuple[int, ...] = ()  # numbers of the sources whose samples it never sees
 
 
 def started_from(models: Path, nets: nn.ModuleDict, samples: Batch) -> None:
@@ -210,15 +222,9 @@ class Trainer:
         warm = min(1.0, (self.step + 1) / WARM_UP)
         return float(self.plan.rate * warm * (0.505 + 0.5 * np.cos(np.pi * min(1.0, progress))))
 
-    def _permitted(self, batch: Batch) -> Batch:
-        if self.plan.left_out is None:
-            return batch
-        keep = (batch["origin"] != self.plan.left_out).all(1).nonzero().flatten()
-        return {name: value[keep.to(value.device)] for name, value in batch.items()}
-
     def train_batch(self, batch: Batch, progress: float) -> dict[str, torch.Tensor]:
         """One step; ``progress`` is the share of the whole training that is done, 0..1."""
-        batch, losses = self._permitted(batch), {}
+        batch, losses = permitted(batch, self.plan.left_out), {}
         self.nets.train()
         for group in self.optimizer.param_groups:
             group["lr"] = self._rate(progress)
@@ -264,15 +270,15 @@ class Trainer:
         self.step = state["step"]
 
 
-def load_average(path: Path) -> nn.ModuleDict:
+def load_average(path: Path, share: float = IMITATION_SHARE) -> nn.ModuleDict:
     """The averaged networks of a checkpoint, ready to evaluate or export: imitation folded into the live logit."""
-    return folded(networks_of(torch.load(path, map_location="cpu", weights_only=True)))
+    return folded(networks_of(torch.load(path, map_location="cpu", weights_only=True)), share)
 
 
-def folded(nets: nn.ModuleDict) -> nn.ModuleDict:
+def folded(nets: nn.ModuleDict, share: float = IMITATION_SHARE) -> nn.ModuleDict:
     """As the library is to see them: changed in place and ready to evaluate."""
     for net in nets.values():
-        net.fold_imitation()
+        net.fold_imitation(share)
     return nets.eval()
 
 
@@ -284,8 +290,8 @@ def add_stream_arguments(parser: argparse.ArgumentParser) -> None:
     """The options that say which samples there are."""
     parser.add_argument("--data", required=True, help="folder with labels.csv")
     parser.add_argument("--recapture", help="folder that training.spoof.render wrote")
-    parser.add_argument("--unlabelled", action="store_true", help="show faces that only teachers can say something about too")
-    parser.add_argument("--mixtures", type=float, default=0.0, help="mixtures of two clips for each clip, taught by teachers")
+    parser.add_argument("--unlabelled", action="store_true", help="faces that only teachers can say something about too")
+    parser.add_argument("--mixtures", type=float, default=0.0, help="mixtures of two clips per clip, taught by teachers")
     parser.add_argument("--clips", type=int, default=48, help="clips per batch, each cut twice")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
@@ -300,6 +306,21 @@ def sources_of(args: argparse.Namespace) -> list[Source]:
 def names_of(sources: list[Source]) -> tuple[str, ...]:
     """The sources that persons come from, as ``origin`` counts them."""
     return tuple(sorted({origin for source in sources for origin in source.origins}))
+
+
+def numbers_of(left_out: list[str], names: tuple[str, ...]) -> tuple[int, ...]:
+    """The sources to leave out as ``origin`` counts them."""
+    if unknown := sorted(set(left_out) - set(names)):
+        raise SystemExit(f"--leave-out: no source {', '.join(unknown)}; there are {', '.join(names)}")
+    if set(left_out) == set(names):
+        raise SystemExit(f"--leave-out {'+'.join(left_out)}: nothing would be left to learn from")
+    return tuple(names.index(source) for source in left_out)
+
+
+def left_out_of(checkpoint: Path) -> list[str]:
+    """The sources that a checkpoint's networks never saw, as the name tells that ``main`` gave it."""
+    name = checkpoint.parent.name if checkpoint.name == "checkpoint.pt" else checkpoint.stem
+    return name.removeprefix("without-").split("+") if name.startswith("without-") else []
 
 
 def loader_of(args: argparse.Namespace, sources: list[Source], seed: int) -> DataLoader:
@@ -322,11 +343,14 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--pool", type=int, default=4800, help="samples in the shuffle pool")
     parser.add_argument("--uses", type=int, default=2, help="how often each sample is learned from")
-    parser.add_argument("--bfloat16", action="store_true", help="convolve in bfloat16: much faster where the processor can")
-    parser.add_argument("--blocks", type=_blocks, nargs="+", default=[(1, 1, 1)], help="a pair for each, as 1,2,2")
-    parser.add_argument("--networks", choices=tuple(CROPS), nargs="+", default=list(CROPS), help="those of a pair to train")
-    parser.add_argument("--leave-out", nargs="*", default=[], help="a further pair for each of these sources")
-    parser.add_argument("--sparing", type=int, default=1, help="further pairs learn from every so many-th batch")
+    parser.add_argument("--bfloat16", action="store_true", help="convolve in bfloat16: much faster where it can be done")
+    blocks = "a pair for each, as 1,2,2; those of --leave-out have the last of these sizes"
+    parser.add_argument("--blocks", type=_blocks, nargs="+", default=[(1, 1, 1)], help=blocks)
+    parser.add_argument("--networks", choices=tuple(CROPS), nargs="+", default=list(CROPS), help="of a pair, to train")
+    left_out = "a further pair for each of these sources, or for several: A+B"
+    parser.add_argument("--leave-out", nargs="*", default=[], help=left_out)
+    parser.add_argument("--only-leave-out", action="store_true", help="no pair that sees every source")
+    parser.add_argument("--sparing", type=int, default=1, help="pairs of --leave-out learn from every so many-th batch")
     parser.add_argument("--report", type=int, default=50, help="steps between progress lines")
     parser.add_argument("--save", type=int, default=750, help="steps between checkpoints")
     args = parser.parse_args(argv)
@@ -334,6 +358,10 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         args.steps = 6000 if args.minutes == float("inf") else float("inf")
     if (args.unlabelled or args.mixtures) and not args.teachers:
         parser.error("--unlabelled and --mixtures need --teachers: nothing else says what to learn from them")
+    if args.only_leave_out and not args.leave_out:
+        parser.error("--only-leave-out needs --leave-out SOURCE: there would be no pair to train")
+    if args.only_leave_out and len(args.blocks) > 1:
+        parser.error("--only-leave-out takes one size of --blocks: pairs that a source is left out of have no other")
     if args.start and args.leave_out:
         parser.error("--start and --leave-out exclude each other: networks that saw a source cannot be judged on it")
     return args
@@ -343,9 +371,11 @@ def trainers_of(args: argparse.Namespace, names: tuple[str, ...]) -> dict[str, T
     """A trainer for each pair of networks, by the name of its folder; resumed where it was begun."""
     general = {"rate": args.rate, "seed": args.seed, "device": args.device, "bfloat16": args.bfloat16}
     general["networks"] = tuple(args.networks)
-    plans = {f"blocks-{''.join(map(str, blocks))}": Plan(blocks=blocks, **general) for blocks in args.blocks}
-    for source in args.leave_out:
-        plans[f"without-{source}"] = Plan(blocks=args.blocks[-1], left_out=names.index(source), **general)
+    whole = [] if args.only_leave_out else args.blocks
+    plans = {f"blocks-{''.join(map(str, blocks))}": Plan(blocks=blocks, **general) for blocks in whole}
+    for left_out in args.leave_out:
+        numbers = numbers_of(left_out.split("+"), names)
+        plans[f"without-{left_out}"] = Plan(blocks=args.blocks[-1], left_out=numbers, **general)
     trainers = {name: Trainer(plan) for name, plan in plans.items()}
     for name, trainer in trainers.items():
         checkpoint = args.out / name / "checkpoint.pt"
@@ -353,6 +383,11 @@ def trainers_of(args: argparse.Namespace, names: tuple[str, ...]) -> dict[str, T
             trainer.resume(checkpoint)
             print(f"{name}: resumed at step {trainer.step}", flush=True)
     return trainers
+
+
+def steps_of(trainer: Trainer, sparing: int) -> int:
+    """Steps of the run that this trainer has seen: a pair without a source learns at every ``sparing``-th of them."""
+    return trainer.step * (sparing if trainer.plan.left_out else 1)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -363,26 +398,31 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"{source.name:16} {kind:10} {len(source.clips):6} clips", flush=True)
     names = names_of(sources)
     trainers = trainers_of(args, names)
-    first = next(iter(trainers.values()))
+    begun = step = steps_of(next(iter(trainers.values())), args.sparing)
+    if step >= args.steps:
+        print(f"all of the {args.steps} steps are done", flush=True)
+        return
     judges = bool(dataset.load(args.data, split="val"))  # what ``pack`` writes has no such split
     validation = ValidationSet(args.data, read_manifest()["spoof"]["networks"]) if judges else None
     teachers = teachers_on(args.device, args.teachers) if args.teachers else None
     # Clips after an interruption are new ones, not those that were seen before it.
-    loader = loader_of(args, sources, args.seed + first.step)
-    chance = torch.Generator().manual_seed(args.seed + first.step)
+    loader = loader_of(args, sources, args.seed + begun)
+    chance = torch.Generator().manual_seed(args.seed + begun)
     taught = (taught_samples(with_mixtures(fresh, args.mixtures, chance), teachers, args.device) for fresh in loader)
-    if args.start and not first.step:
+    if args.start and not begun:
         begin(trainers, args.start, taught)
-    pool, started, begun = ShufflePool(args.pool, args.seed, args.uses), time.time(), first.step
+    pool, started = ShufflePool(args.pool, args.seed, args.uses), time.time()
     for batch in (old for fresh in taught for old in pool.exchange(fresh)):
-        progress = max(first.step / args.steps, (time.time() - started) / (args.minutes * 60))
-        for number, (name, trainer) in enumerate(trainers.items()):
-            if not name.startswith("without-") or (first.step + number) % args.sparing == 0:
+        progress = max(step / args.steps, (time.time() - started) / (args.minutes * 60))
+        for number, trainer in enumerate(trainers.values()):
+            # Pairs that spare batches take turns, so that a step takes as long as the next.
+            if not trainer.plan.left_out or (step + number) % args.sparing == 0:
                 trainer.train_batch(batch, progress)
-        done = first.step >= args.steps or progress >= 1
-        if first.step % args.report == 0 or done:
-            report(trainers, progress, (time.time() - started) / (first.step - begun))
-        if first.step % args.save == 0 or done:
+        step += 1
+        done = step >= args.steps or progress >= 1
+        if step % args.report == 0 or done:
+            report(trainers, progress, (time.time() - started) / (step - begun))
+        if step % args.save == 0 or done:
             save_all(trainers, args.out, validation)
         if done:
             break

@@ -21,11 +21,11 @@ from training.evaluation.presentations import Presentation, load, locate, read
 from training.evaluation.rates import Rate
 from training.evaluation.scorers import Fusion, Outcome
 from training.evaluation.tone import TONES, tone_of
-from training.export import MODELS
+from training.export import MODELS, read_manifest
 from training.geometry import MASK_TEMPLATE
 from training.spoof import metrics, recapture
-from training.spoof.evaluate import means_so_far, settled
-from training.spoof.fuse import fit_looks, of_unseen_groups, sample_weights
+from training.spoof.evaluate import ValidationSet, means_so_far, settled
+from training.spoof.fuse import WEB_WEIGHT, fit_looks, of_unseen_groups, sample_weights, summary
 from training.spoof.train import Plan, Trainer
 from training.tests.conftest import PORTRAIT, write_portraits
 
@@ -184,9 +184,10 @@ class TestLoading:
         portrait = cv2.imread(str(PORTRAIT))
         cv2.imwrite(str(tmp_path / "live" / "one.png"), portrait)
         cv2.imwrite(str(tmp_path / "live" / "two.png"), np.hstack([portrait, portrait]))
+        cv2.imwrite(str(tmp_path / "live" / "small.png"), cv2.resize(portrait, None, fx=0.25, fy=0.25))
         found = {Path(p.name).stem: p for p in locate(load(tmp_path), MODELS)}
         assert {name: p.missing for name, p in found.items() if p.box is None} == {
-            "empty": "no_face", "broken": "002", "two": "several_faces",
+            "empty": "no_face", "broken": "002", "two": "several_faces", "small": "face_too_small",
         }  # fmt: skip
         assert found["one"].box is not None
         assert found["one"].points.shape == (5, 2)
@@ -242,6 +243,10 @@ class TestStability:
         assert done["double size"].shape == (80, 120, 3)
         assert done["brightness x 0.7"][0, 0, 0] == 70
         assert done["gamma 1.4"][0, 0, 0] < 100 < done["gamma 0.7"][0, 0, 0]
+        assert (done["sharpened"] == 100).all()
+        image[:, 30:] = 120
+        edge = stability.DISTURBANCES["sharpened"](image)[0, 29:31, 0]
+        assert edge[0] < 100 and edge[1] > 120
         assert cv2.imdecode(np.frombuffer(done["JPEG 60"], np.uint8), cv2.IMREAD_COLOR).shape == (40, 60, 3)
 
     def test_what_cannot_be_read_has_no_verdict(self, tmp_path):
@@ -369,25 +374,70 @@ def test_the_sheet_is_made_on_request_and_kept_from_git(tmp_path):
     assert (tmp_path / ".gitignore").read_text() == "*.LOCAL-ONLY.*\n"
 
 
-def write_dataset(folder: Path) -> None:
-    """Two sources with bona fide images and prints of the portrait."""
+def write_dataset(folder: Path, sources: str = "ab") -> None:
+    """Sources with bona fide images and prints of the portrait."""
     portrait = cv2.imread(str(PORTRAIT))
     kinds = (("live", "train", 1.0), ("live", "val", 0.9), ("print", "train", 0.5), ("print", "val", 0.4))
     write_portraits(folder, (
         ({"kind": "liveness", "source": source, "label": label, "split": split}, portrait * dim)
-        for source in ("a", "b") for label, split, dim in kinds
+        for source in sources for label, split, dim in kinds
     ))  # fmt: skip
+
+
+def untrained(path: Path, networks: tuple[str, ...] = ("tight", "context")) -> Path:
+    """The checkpoint of a pair of which twice the imitation ranks images the other way round than none of it."""
+    trainer = Trainer(Plan(blocks=(1, 1, 1), networks=networks))
+    for net in trainer.average.values():
+        net.imitation.weight.data.copy_(-0.75 * net.head.weight[:1])
+    trainer.save_average(path)
+    return path
 
 
 def test_leave_one_out_judges_the_source_that_was_left_out(tmp_path):
     write_dataset(tmp_path)
-    torch.manual_seed(1)
-    Trainer(Plan(blocks=(1, 1, 1))).save_average(tmp_path / "without-a.pt")
+    untrained(tmp_path / "without-a+c.pt")
     args = ["--data", str(tmp_path), "--out", str(tmp_path / "report"), "--sources", "a", "--rounds", "20"]
-    leave_one_out.main([*args, "--runs", str(tmp_path)])
+    leave_one_out.main([*args, "--runs", str(tmp_path), "--shares", "0", "2"])
     found = json.loads((tmp_path / "report" / "leave-one-out.json").read_text())["a"]["parts"]
     assert [(p["name"], p["bona_fide"], p["attacks"]) for p in found] == [("a", 2, 2)]
-    assert "Mean AUC over a: " in (tmp_path / "report" / "blocks" / "leave-one-out.md").read_text()
+    with pytest.raises(SystemExit, match="did not see b; train some with --leave-out b"):
+        leave_one_out.main([*args, "--sources", "b", "--runs", str(tmp_path)])
+    text = (tmp_path / "report" / "blocks" / "leave-one-out.md").read_text()
+    assert "Mean AUC over a: " in text and "| imitation | a | mean AUC |" in text
+    rows = {share: text.split(f"| {share} | AUC ")[1].splitlines()[0] for share in ("0", "2")}
+    assert text.count("| 0 | AUC ") == text.count("| 2 | AUC ") == 1 and rows["0"] != rows["2"]
+
+
+def test_one_network_of_a_pair_is_judged_alone(tmp_path):
+    write_dataset(tmp_path)
+    untrained(tmp_path / "without-a.pt", ("context",))
+    args = ["--data", str(tmp_path), "--out", str(tmp_path / "report"), "--sources", "a", "--rounds", "20"]
+    leave_one_out.main([*args, "--runs", str(tmp_path)])
+    assert "Mean AUC over a: " in (tmp_path / "report" / "leave-one-out.md").read_text()
+
+
+def test_the_fusion_learns_nothing_from_what_a_pair_did_not_see(tmp_path):
+    write_dataset(tmp_path, "abc")
+    networks = leave_one_out.one_look(read_manifest()["spoof"]["networks"])
+    data = ValidationSet(tmp_path, networks)
+    turned = copy.copy(data)
+    turned.live = data.live ^ (data.source == "c")
+
+    def differ(name: str) -> bool:
+        one, other = (leave_one_out.fused(untrained(tmp_path / name), d, networks) for d in (data, turned))
+        return (one.networks, one.looks) != (other.networks, other.looks)
+
+    assert differ("without-a.pt") and not differ("without-a+c.pt")
+
+
+def test_a_source_is_judged_by_the_pair_that_saw_most_of_the_others(tmp_path):
+    for name in ("without-a+b+c.pt", "without-a+b.pt", "without-c.pt"):
+        (tmp_path / name).touch()
+    assert leave_one_out.checkpoint_without(tmp_path, "a").name == "without-a+b.pt"
+    assert leave_one_out.checkpoint_without(tmp_path, "c").name == "without-c.pt"
+    (tmp_path / "without-a+c.pt").touch()
+    with pytest.raises(SystemExit, match="without-a[+]b.pt and without-a[+]c.pt could all judge a"):
+        leave_one_out.checkpoint_without(tmp_path, "a")
 
 
 @pytest.fixture(scope="module")
@@ -479,6 +529,7 @@ class Labelled:
 
     def __post_init__(self) -> None:
         self.records, self.source = list(self.group), np.array([g.split("/")[0] for g in self.group])
+        self.labelled = self.source != "portraits"
 
     def part(self, source: str, live: bool) -> np.ndarray:
         return (self.source == source) & (self.live == live)
@@ -499,6 +550,29 @@ def test_a_group_is_judged_by_weights_that_it_did_not_help_to_fit():
     seen = copy.deepcopy(spoof)
     fit_looks(seen, logits, live, sample_weights(data))
     assert abs(found).min() > 0 and seen["networks"][0]["weights"][0] < 1
+
+
+def test_sources_of_any_name_count_as_labelled_where_they_have_labels():
+    group = np.repeat(["mine/a", "mine/b", "portraits/c"], 4)
+    data = Labelled(group, (np.arange(12) % 2 == 0) | (group == "portraits/c"))
+    weights = sample_weights(data)
+    own, portraits = (weights[data.live & (data.source == name)].sum() for name in ("mine", "portraits"))
+    assert portraits / own == pytest.approx(WEB_WEIGHT)
+    spoof = {"networks": [{"name": "one", "views": [{"scale": 1.5, "mirror": False}]}], "looks": [{}]}
+    logits = {"one": (data.live * 2.0 - 1)[:, None]}
+    found = of_unseen_groups(spoof, logits, data)
+    assert np.isnan(found).tolist() == [False] * 8 + [True] * 4
+    assert "AUC 1.000, BPCER 0.0%" in summary(found[:8], data.live[:8])
+    with pytest.raises(ValueError, match="4 of 12 images have no fused logit"):
+        summary(found, data.live)
+
+
+def test_a_fusion_needs_both_classes():
+    data = Labelled(np.array(["mine/a", "mine/a", "mine/b"]), np.array([True, True, False]))
+    spoof = {"networks": [{"name": "one", "views": [{"scale": 1.5, "mirror": False}]}], "looks": [{}]}
+    assert np.isnan(of_unseen_groups(spoof, {"one": np.ones((3, 1))}, data)).all()
+    with pytest.raises(ValueError, match="no attack to fit the fusion on"):
+        sample_weights(data, data.live)
 
 
 def test_looks_are_fitted_on_what_was_seen_by_then():

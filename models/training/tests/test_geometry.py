@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from training.detector.predict import Found, count, decode, prepare, suppress
+from training.detector.predict import Found, count, decode, prepare, refusal, suppress
 from training.geometry import MASK_TEMPLATE, align, crop_rect, cut, similarity
 
 
@@ -61,9 +61,9 @@ def faces(*boxes):
     return [Found(np.float32(b), np.zeros((5, 2)), 1 - i / 10) for i, b in enumerate(boxes)]
 
 
-def test_suppression_keeps_the_best_and_drops_what_lies_inside():
-    kept = suppress(faces((0, 0, 100, 100), (5, 5, 100, 100), (30, 30, 50, 50), (90, 0, 180, 90)), 0.4)
-    assert [f.box[0] for f in kept] == [0, 90]
+def test_suppression_keeps_the_best_and_a_small_face_inside_it():
+    kept = suppress(faces((0, 0, 100, 100), (5, 5, 100, 100), (30, 30, 70, 70), (90, 0, 180, 90)), 0.4)
+    assert [f.box[0] for f in kept] == [0, 30, 90]
 
 
 def test_a_passer_by_does_not_count():
@@ -76,3 +76,14 @@ def test_a_face_that_is_not_certain_is_not_judged():
     main, other = faces((0, 0, 100, 100), (120, 0, 220, 90))
     assert count([replace(main, certain=False)]) == 0
     assert count([replace(main, certain=False), other]) == 2
+
+
+def test_what_is_not_judged_has_the_reason_of_the_library():
+    main, other = faces((0, 0, 100, 100), (120, 0, 220, 90))
+    assert (refusal([]), refusal([main]), refusal([main, other])) == ("no_face", "", "several_faces")
+    assert refusal([replace(main, certain=False)]) == "no_face"
+    small, enough = faces((0, 0, 30, 39.9), (0, 0, 30, 40))
+    assert (refusal([small]), refusal([enough])) == ("face_too_small", "")
+    # It is still counted: the library says that there is one face.
+    assert count([small]) == 1
+    assert refusal([replace(small, certain=False)]) == "no_face"

@@ -17,7 +17,8 @@ from training.spoof.mixtures import Mixture, with_mixtures
 from training.spoof.network import IMITATION_SHARE, LivenessNet
 from training.spoof.teachers import Teachers, TorchTeachers, views
 from training.spoof.train import (
-    Plan, ShufflePool, Trainer, collate, imitation_loss, initial_weights, load_average, loss_of, taught_samples,
+    Plan, ShufflePool, Trainer, _arguments, collate, imitation_loss, initial_weights, load_average, loss_of, taught_samples,
+    permitted, trainers_of,
 )  # fmt: skip
 
 
@@ -212,11 +213,36 @@ def test_training_lowers_the_loss_and_resumes(tmp_path):
 
 
 def test_a_source_that_is_left_out_teaches_nothing():
-    trainer, batch = Trainer(Plan(left_out=0, blocks=(1, 1, 1))), batches(1, seed=5)[0]
-    permitted = trainer._permitted(batch)
+    batch = batches(1, seed=5)[0]
+    kept = permitted(batch, (0,))
     # Attacks of the other source that show a person of this one are left out with it.
-    assert set(permitted["origin"].flatten().tolist()) == {1} and set(permitted["live"].tolist()) == {0.0}
-    assert len(permitted["tight"]) == len(permitted["target"]) == int((batch["origin"][:, 0] == 1).sum()) > 0
+    assert set(kept["origin"].flatten().tolist()) == {1} and set(kept["live"].tolist()) == {0.0}
+    assert len(kept["tight"]) == len(kept["target"]) == int((batch["origin"][:, 0] == 1).sum()) > 0
+    # What the others look like makes no difference to a pair.
+    others = batch["origin"][:, 0] == 0
+    changed = batch | {name: torch.where(others.view(-1, 1, 1, 1), 0, batch[name]) for name in CROPS}
+    trainers = [Trainer(Plan(left_out=(0,), blocks=(1, 1, 1))) for _ in range(2)]
+    for trainer, seen in zip(trainers, (batch, changed), strict=True):
+        torch.manual_seed(2)  # of the dropout
+        trainer.train_batch(seen, 0.0)
+    one, other = (trainer.nets.state_dict() for trainer in trainers)
+    assert all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+def test_several_sources_may_be_left_out_of_one_pair(tmp_path):
+    args = _arguments(["--data", "-", "--out", str(tmp_path), "--leave-out", "b", "a+c", "--only-leave-out"])
+    plans = {name: trainer.plan.left_out for name, trainer in trainers_of(args, ("a", "b", "c")).items()}
+    assert plans == {"without-b": (1,), "without-a+c": (0, 2)}
+    for refused in (["--only-leave-out"], ["--only-leave-out", "--leave-out", "b", "--blocks", "1,1,1", "1,2,2"]):
+        with pytest.raises(SystemExit):
+            _arguments(["--data", "-", *refused])
+
+
+@pytest.mark.parametrize(("left_out", "said"), [("b+x", "no source x; there are a, b"), ("b+a", "nothing would be left")])
+def test_what_cannot_be_left_out_is_said(tmp_path, left_out, said):
+    args = _arguments(["--data", "-", "--out", str(tmp_path), "--leave-out", left_out])
+    with pytest.raises(SystemExit, match=said):
+        trainers_of(args, ("a", "b"))
 
 
 def test_mixtures_lie_between_two_clips_and_have_no_label():
@@ -253,9 +279,8 @@ def test_mixtures_are_alike_in_every_crop():
 
 
 def test_a_pair_sees_no_mixture_with_the_source_that_is_left_out():
-    trainer = Trainer(Plan(left_out=0, blocks=(1, 1, 1)))
     origin = torch.tensor([[0, 0], [1, 1], [1, 0], [0, 1]])
-    assert trainer._permitted({"origin": origin})["origin"].tolist() == [[1, 1]]
+    assert permitted({"origin": origin}, (0,))["origin"].tolist() == [[1, 1]]
 
 
 def test_what_has_no_label_teaches_the_imitation_alone():

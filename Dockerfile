@@ -17,6 +17,8 @@ FROM debian:bookworm-slim
 RUN groupadd --gid 10001 liveness \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin liveness
 COPY --from=build /out/liveness-server /usr/local/bin/liveness-server
+COPY --from=build /src/LICENSE-MIT /usr/share/doc/liveness-server/LICENSE-MIT
+COPY --from=build /src/LICENSE-APACHE /usr/share/doc/liveness-server/LICENSE-APACHE
 COPY --from=build /src/LICENSE-THIRD-PARTY /usr/share/doc/liveness-server/LICENSE-THIRD-PARTY
 # A number, so that Kubernetes can see that it is not root.
 USER 10001:10001

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the licences of the crates that are part of what this repository ships.
+"""Writes the licences of the crates, and of Rust's standard library, that are part of what this repository ships.
 
     python3 .ci/notices.py           # after each change of Cargo.lock
     python3 .ci/notices.py --check   # fails where a file is not what it would write
@@ -21,6 +21,85 @@ FILES = {
     "LICENSE-THIRD-PARTY": ("liveness-server", "liveness"),
     "bindings/python/LICENSE-THIRD-PARTY": ("liveness",),
 }
+# No package of Cargo.lock, but a part of all that Rust links. What it is made of, and by whom, is in the toolchain's
+# share/doc/rust/COPYRIGHT-library.html.
+STANDARD_LIBRARY = """\
+Rust's standard library, https://github.com/rust-lang/rust
+
+core, alloc, std and what they are made of (panic_unwind, unwind, std_detect, addr2line, adler2, cfg-if, gimli,
+hashbrown, libc, memchr, miniz_oxide, object, rustc-demangle) are linked too. They come under the MIT licence, whose
+text is below, or the Apache License 2.0, as you choose; compiler_builtins comes under both, the latter with the LLVM
+exception, and the tables of Unicode in core under the Unicode licence, whose text is below too.
+
+Copyright (c) The Rust Project contributors, https://thanks.rust-lang.org
+Copyright (c) 2014 Alex Crichton (backtrace, cfg-if, rustc-demangle)
+Copyright (c) 2019 The Crossbeam Project Developers (std::sync::mpmc)
+Copyright (c) 2009-2016 by the contributors listed in CREDITS.TXT of LLVM's compiler-rt (compiler_builtins)
+Copyright (c) 2005-2020 Rich Felker, et al. (musl, of which compiler_builtins has the mathematics)
+Copyright (c) 2016-2018 The gimli Developers (addr2line)
+Copyright (C) Jonas Schievink (adler2)
+Copyright (c) 2015 The Rust Project Developers (gimli)
+Copyright (c) 2016 Amanieu d'Antras (hashbrown)
+Copyright (c) 2015 Andrew Gallant (memchr)
+Copyright 2013-2014 RAD Game Tools and Valve Software (miniz_oxide)
+Copyright 2010-2014 Rich Geldreich and Tenacious Software LLC (miniz_oxide)
+Copyright (c) 2017 Frommi, (c) 2017-2024 oyvindln (miniz_oxide)
+Copyright (c) 2015 The Gimli Developers (object)
+
+Permission is hereby granted, free of charge, to any person obtaining a copy of this software and associated
+documentation files (the "Software"), to deal in the Software without restriction, including without
+limitation the rights to use, copy, modify, merge, publish, distribute, sublicense, and/or sell copies of the
+Software, and to permit persons to whom the Software is furnished to do so, subject to the following
+conditions:
+
+The above copyright notice and this permission notice shall be included in all copies or substantial portions
+of the Software.
+
+THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT NOT LIMITED
+TO THE WARRANTIES OF MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL
+THE AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF
+CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER
+DEALINGS IN THE SOFTWARE.
+
+UNICODE LICENSE V3
+
+COPYRIGHT AND PERMISSION NOTICE
+
+Copyright © 1991-2024 Unicode, Inc.
+
+NOTICE TO USER: Carefully read the following legal agreement. BY
+DOWNLOADING, INSTALLING, COPYING OR OTHERWISE USING DATA FILES, AND/OR
+SOFTWARE, YOU UNEQUIVOCALLY ACCEPT, AND AGREE TO BE BOUND BY, ALL OF THE
+TERMS AND CONDITIONS OF THIS AGREEMENT. IF YOU DO NOT AGREE, DO NOT
+DOWNLOAD, INSTALL, COPY, DISTRIBUTE OR USE THE DATA FILES OR SOFTWARE.
+
+Permission is hereby granted, free of charge, to any person obtaining a
+copy of data files and any associated documentation (the "Data Files") or
+software and any associated documentation (the "Software") to deal in the
+Data Files or Software without restriction, including without limitation
+the rights to use, copy, modify, merge, publish, distribute, and/or sell
+copies of the Data Files or Software, and to permit persons to whom the
+Data Files or Software are furnished to do so, provided that either (a)
+this copyright and permission notice appear with all copies of the Data
+Files or Software, or (b) this copyright and permission notice appear in
+associated Documentation.
+
+THE DATA FILES AND SOFTWARE ARE PROVIDED "AS IS", WITHOUT WARRANTY OF ANY
+KIND, EXPRESS OR IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF
+MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT OF
+THIRD PARTY RIGHTS.
+
+IN NO EVENT SHALL THE COPYRIGHT HOLDER OR HOLDERS INCLUDED IN THIS NOTICE
+BE LIABLE FOR ANY CLAIM, OR ANY SPECIAL INDIRECT OR CONSEQUENTIAL DAMAGES,
+OR ANY DAMAGES WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS,
+WHETHER IN AN ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION,
+ARISING OUT OF OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THE DATA
+FILES OR SOFTWARE.
+
+Except as contained in this notice, the name of a copyright holder shall
+not be used in advertising or otherwise to promote the sale, use or other
+dealings in these Data Files or Software without prior written
+authorization of the copyright holder."""
 TEXT = re.compile(r"(licen[cs]e|copying|notice|unlicense|copyright)", re.IGNORECASE)
 
 
@@ -90,6 +169,7 @@ def notices(roots: tuple[str, ...]) -> str:
         lines.append(f"{package['name']} {package['version']}: {package['license']}; {origin}{authors} [{marks}]")
     for count, text in enumerate(shown, 1):
         lines += ["", f"[{count}] {'-' * 100}", "", text]
+    lines += ["", "-" * 104, "", STANDARD_LIBRARY]
     return "\n".join(line.rstrip() for line in "\n".join(lines).split("\n")) + "\n"
 
 

@@ -97,17 +97,31 @@ fn run(options: &Options) -> Result<bool, Box<dyn std::error::Error>> {
         collect(path, &mut items);
     }
     let engine = Engine::new(Config::default())?;
+    let mut sound = true;
+    match report(&engine, &items, options, &mut sound) {
+        // Whoever reads the lines has read enough.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(sound),
+        other => other.map(|()| sound).map_err(Into::into),
+    }
+}
+
+/// Writes the lines, and whether all went well.
+fn report(
+    engine: &Engine,
+    items: &[Item],
+    options: &Options,
+    sound: &mut bool,
+) -> std::io::Result<()> {
     let bar = progress(items.len());
     let mut out = std::io::stdout().lock();
     if options.csv {
         writeln!(out, "{}", header(options.details))?;
     }
-    let mut sound = true;
     let written = in_order(
-        &items,
-        |item| check(&engine, item),
+        items,
+        |item| check(engine, item),
         |item, result| {
-            sound &= !matches!(item, Item::Missing(..))
+            *sound &= !matches!(item, Item::Missing(..))
                 && !matches!(&result, Err(error) if error.code() == ErrorCode::Internal);
             bar.inc(1);
             bar.suspend(|| {
@@ -124,11 +138,7 @@ fn run(options: &Options) -> Result<bool, Box<dyn std::error::Error>> {
         },
     );
     bar.finish_and_clear();
-    match written {
-        // Whoever reads the lines has read enough.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(sound),
-        other => other.map(|()| sound).map_err(Into::into),
-    }
+    written
 }
 
 /// Adds a file, or the images of a folder sorted by name.

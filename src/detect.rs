@@ -14,8 +14,8 @@ const STRIDE: usize = 8;
 const SAMPLES: f64 = 1.5;
 /// The sides of the network's input are multiples of this.
 const ALIGN: usize = 32;
-/// Pixels of the height of the smallest face that is judged. The networks know none under 32, their figures none under 39;
-/// below 40 more and more attacks look live, as what gives them away is gone (models/MODEL_CARD.md, "Quality gates").
+/// Pixels of the height of the smallest face that is judged. Below, more and more attacks look live, as what gives
+/// them away is gone (models/MODEL_CARD.md, "Quality gates"); the networks have been shown none under 32.
 const SMALLEST: f32 = 40.0;
 /// No box and no landmark is this many pixels away, unless the network is broken.
 const MAX_COORDINATE: f32 = 1e6;

@@ -164,6 +164,17 @@ fn gives_rights(program: &Path) -> bool {
 }
 
 #[test]
+fn who_has_read_enough_may_go() {
+    let folder = Folder::new("pipe");
+    for arguments in [&[folder.path()][..], &["--csv", folder.path()]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = program().args(arguments).stdout(writer).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+    }
+}
+
+#[test]
 fn a_wrong_call_says_how_it_goes() {
     for arguments in [&[][..], &["--unknown"], &["--csv"]] {
         let output = run(arguments);

@@ -7,6 +7,7 @@ import "C"
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"runtime"
@@ -221,10 +222,15 @@ func (e *Engine) CheckPixels(pixels Pixels) (Result, error) {
 
 // CheckContext checks an image in any form: [Encoded], [Base64], [File] or [Pixels]. Where the
 // context ends while the check waits for its turn (see Config.MaxConcurrent), it fails with an error
-// that wraps [context.Cause]; a check that runs is not interrupted, it takes milliseconds.
+// that wraps the context's error and its [context.Cause]; a check that runs is not interrupted, it
+// takes milliseconds.
 //
-// Other failures are [ErrClosed] or an [*Error]; the Result is then the zero one.
+// Other failures are [ErrClosed] or an [*Error], which is [ErrBadRequest] for a context or an image
+// that is nil; the Result is then the zero one.
 func (e *Engine) CheckContext(ctx context.Context, image Image) (Result, error) {
+	if mistake := missing(ctx, image); mistake != nil {
+		return Result{}, mistake
+	}
 	if err := e.acquire(ctx); err != nil {
 		return Result{}, err
 	}
@@ -243,6 +249,9 @@ func (e *Engine) CheckContext(ctx context.Context, image Image) (Result, error) 
 // The JSON says success or error, so that a server can send it as it is; the error says the same to
 // the program. It is nil only where no check took place: the context ended, or [ErrClosed].
 func (e *Engine) CheckJSON(ctx context.Context, image Image, details bool) ([]byte, error) {
+	if mistake := missing(ctx, image); mistake != nil {
+		return mistake.JSON(), mistake
+	}
 	if err := e.acquire(ctx); err != nil {
 		return nil, err
 	}
@@ -254,6 +263,17 @@ func (e *Engine) CheckJSON(ctx context.Context, image Image, details bool) ([]by
 	var text []byte
 	err := image.check(e.handle, flags, nil).take(&text)
 	return text, err
+}
+
+// missing tells of what was left out, which would be a panic later on.
+func missing(ctx context.Context, image Image) *Error {
+	switch {
+	case ctx == nil:
+		return newError(C.LIVENESS_ERROR_BAD_REQUEST, "the context is nil; give context.Background() for none")
+	case image == nil:
+		return newError(C.LIVENESS_ERROR_BAD_REQUEST, "the image is nil; give an Encoded, Base64, File or Pixels")
+	}
+	return nil
 }
 
 // acquire waits for a slot.
@@ -299,7 +319,12 @@ func (e *Engine) release() {
 }
 
 func notChecked(ctx context.Context) error {
-	return fmt.Errorf("liveness: not checked: %w", context.Cause(ctx))
+	err, cause := ctx.Err(), context.Cause(ctx)
+	if errors.Is(cause, err) {
+		return fmt.Errorf("liveness: not checked: %w", cause)
+	}
+	// A cause of the caller's own does not say whether it was the time that ran out.
+	return fmt.Errorf("liveness: not checked: %w: %w", err, cause)
 }
 
 // Info names what an engine computes with.

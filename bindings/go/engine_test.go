@@ -305,6 +305,48 @@ func TestContextEndsWhileWaiting(t *testing.T) {
 	}
 }
 
+func TestContextThatEndsWithACauseHasItsErrorToo(t *testing.T) {
+	engine := newEngine(t, Config{MaxConcurrent: 1})
+	defer occupy(engine)()
+	cause := errors.New("the budget of the request is spent")
+	timeout, stop := context.WithTimeoutCause(t.Context(), time.Millisecond, cause)
+	defer stop()
+	for range 2 {
+		_, err := engine.CheckContext(timeout, File(portraitPath()))
+		if !errors.Is(err, cause) || !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+	}
+	canceled, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := engine.CheckContext(canceled, File(portraitPath()))
+	if err.Error() != "liveness: not checked: context canceled" {
+		t.Error(err)
+	}
+}
+
+func TestNoContextOrImageIsABadRequest(t *testing.T) {
+	engine := newEngine(t, Config{})
+	var noContext context.Context
+	for name, missing := range map[string]struct {
+		ctx   context.Context
+		image Image
+	}{
+		"context": {noContext, File(portraitPath())},
+		"image":   {t.Context(), nil},
+	} {
+		result, err := engine.CheckContext(missing.ctx, missing.image)
+		var typed *Error
+		if !errors.Is(err, ErrBadRequest) || !errors.As(err, &typed) || typed.Reason == "" || result.Liveness {
+			t.Errorf("no %s: %+v, %v", name, result, err)
+		}
+		text, err := engine.CheckJSON(missing.ctx, missing.image, false)
+		if !errors.Is(err, ErrBadRequest) || string(text) != string(ErrBadRequest.JSON()) {
+			t.Errorf("no %s: %s, %v", name, text, err)
+		}
+	}
+}
+
 func TestContextThatHasEnded(t *testing.T) {
 	engine := newEngine(t, Config{})
 	ctx, cancel := context.WithCancel(t.Context())

@@ -35,7 +35,7 @@ var (
 	ErrUnreadableImage = newError(C.LIVENESS_ERROR_UNREADABLE_IMAGE, "")
 	// ErrImageTooLarge: the encoded file is larger than Config.MaxFileBytes.
 	ErrImageTooLarge = newError(C.LIVENESS_ERROR_IMAGE_TOO_LARGE, "")
-	// ErrBadRequest: an invalid pixel layout or option.
+	// ErrBadRequest: an invalid pixel layout or option, a nil context or image.
 	ErrBadRequest = newError(C.LIVENESS_ERROR_BAD_REQUEST, "")
 	// ErrInternal: anything unforeseen.
 	ErrInternal = newError(C.LIVENESS_ERROR_INTERNAL, "")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import base64
+import codecs
 import gzip
 import io
 import json
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from PIL import Image
 
@@ -165,6 +167,15 @@ class TestArrays:
             assert np.array_equal(array, rgb), name
             assert engine.check(array) == expected, name
         assert engine.check(rgb[:, ::-1]) != expected
+
+    def test_arrays_as_opencv_types_them(
+        self, engine: Liveness, expected: Result, rgb: Array
+    ) -> None:
+        """It is mypy that would complain."""
+        typed = cast("npt.NDArray[np.integer[Any] | np.floating[Any]]", rgb)
+        assert engine.check(typed) == expected
+        assert engine.check(Pixels(typed, "RGB", 512, 512)) == expected
+        assert engine.check_pixels(typed, format="RGB", width=512, height=512) == expected
 
     @pytest.mark.parametrize(
         "dtype", ["int8", "uint16", "int64", "float32", "bool", "object", "S1"]
@@ -371,8 +382,25 @@ def test_what_is_no_source_is_a_type_error(engine: Liveness, source: Any) -> Non
 
 
 def test_text_mode_files_are_a_type_error(engine: Liveness) -> None:
-    with pytest.raises(TypeError, match="binary"):
-        engine.check(io.StringIO("no image"))  # type: ignore[arg-type]
+    """And no error has the picture, which the one for text that cannot be decoded would."""
+    decoder = codecs.getreader("utf-8")(io.BytesIO(ENCODED))
+    with PORTRAIT.open(encoding="utf-8") as text:
+        for file in (io.StringIO("no image"), text, decoder):
+            with pytest.raises(TypeError, match="binary") as raised:
+                engine.check(file)  # type: ignore[arg-type]
+            assert len(str(raised.value)) < 200
+            assert raised.value.__cause__ is None
+
+
+def test_a_cause_is_told_in_short(engine: Liveness) -> None:
+    class Talkative(io.RawIOBase):
+        def read(self, _size: int = -1, /) -> bytes:
+            raise UnicodeEncodeError("ascii", "p" * 9000, 0, 1, "q" * 9000)
+
+    with pytest.raises(liveness.ImageError, match="UnicodeEncodeError: ") as raised:
+        engine.check(Talkative())
+    assert len(str(raised.value)) < 400
+    assert "ppp" not in str(raised.value)
 
 
 def test_a_path_with_a_nul_names_no_other_file(engine: Liveness) -> None:
@@ -417,11 +445,11 @@ def test_json_is_the_librarys(engine: Liveness, two_people: Array) -> None:
 
 
 def test_json_of_a_source_that_never_reached_the_library(engine: Liveness) -> None:
-    assert engine.check_json(np.zeros((8, 8, 3))) == (  # type: ignore[arg-type]
+    assert engine.check_json(np.zeros((8, 8, 3))) == (
         '{"success":false,"error_code":"004",'
         '"error_message":"Request is not in the correct format."}'
     )
-    detailed = engine.check_json(np.zeros((8, 8, 3)), details=True)  # type: ignore[arg-type]
+    detailed = engine.check_json(np.zeros((8, 8, 3)), details=True)
     assert detailed.endswith(
         ',"details":{"reason":"the array\'s dtype is float64; '
         'give uint8 with values from 0 to 255"}}'

@@ -100,13 +100,15 @@ class TestOptions:
             {"time_limit_ms": 0},
             {"time_limit_ms": -1},
             {"time_limit_ms": 2**32},
+            {"models": ""},
             {"models": "a\0b"},
+            {"onnxruntime": ""},
             {"onnxruntime": "a\0b"},
         ],
         ids=str,
     )
     def test_out_of_range(self, option: dict[str, Any]) -> None:
-        """Above all, a 0 of the caller is never taken for the C interface's "default"."""
+        """Above all, no 0 or empty path of the caller is taken for the C interface's default."""
         with pytest.raises(liveness.RequestError):
             Liveness(**option)
 

@@ -2,7 +2,8 @@
 // Text of the server and of files reaches the page as text nodes only, never as markup.
 
 const LIMIT = 10 * 1024 * 1024;
-const PATIENCE = 60_000;
+// As long as the proxy of compose.yaml waits: the server may take 60 s to read, and 10 s in the queue.
+const PATIENCE = 90_000;
 const KEY_STORE = "liveness.api-key";
 const MASK = "••••••••";
 const SVG = "http://www.w3.org/2000/svg";

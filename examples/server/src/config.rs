@@ -123,7 +123,7 @@ pub struct Options {
     pub shutdown_timeout: Duration,
 
     /// Origins of foreign pages that may call, such as https://app.example, separated by commas, or *
-    /// for all; none unless given
+    /// for all; none unless given. None may read /metrics and /readyz
     #[arg(
         long = "cors-origin",
         env = "LIVENESS_CORS_ORIGINS",

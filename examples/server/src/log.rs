@@ -11,12 +11,14 @@ use std::time::Duration;
 
 use tracing::warn;
 
-/// Lines that wait for the reader, some hundred bytes each. Further ones are dropped.
+/// Lines that wait for the reader. Further ones are dropped.
 const MAX_LINES: usize = 10_000;
+/// Bytes of these lines, more than they have as a rule: some hundred each. A cause may be longer.
+const MAX_BYTES: usize = 8 << 20;
 /// How long the end of the process waits for the reader.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-static LOG: Queue = Queue::new(MAX_LINES);
+static LOG: Queue = Queue::new(MAX_LINES, MAX_BYTES);
 
 /// Starts the thread that writes.
 pub fn start() -> io::Result<()> {
@@ -58,13 +60,16 @@ impl Write for Lines {
 }
 
 struct Queue {
-    most: usize,
+    most_lines: usize,
+    most_bytes: usize,
     state: Mutex<State>,
     changed: Condvar,
 }
 
 struct State {
     lines: VecDeque<Vec<u8>>,
+    /// The bytes of these lines.
+    bytes: usize,
     /// Whether another line is on its way.
     writing: bool,
     /// Lines that were dropped and that the log does not tell of yet.
@@ -74,11 +79,13 @@ struct State {
 }
 
 impl Queue {
-    const fn new(most: usize) -> Self {
+    const fn new(most_lines: usize, most_bytes: usize) -> Self {
         Queue {
-            most,
+            most_lines,
+            most_bytes,
             state: Mutex::new(State {
                 lines: VecDeque::new(),
+                bytes: 0,
                 writing: false,
                 untold: 0,
                 uncounted: 0,
@@ -93,8 +100,10 @@ impl Queue {
 
     fn push(&self, line: &[u8]) {
         let mut state = self.lock();
-        if state.lines.len() < self.most {
+        let bytes = state.bytes + line.len();
+        if state.lines.len() < self.most_lines && bytes <= self.most_bytes {
             state.lines.push_back(line.to_vec());
+            state.bytes = bytes;
             self.changed.notify_all();
         } else {
             state.drop_one();
@@ -123,7 +132,9 @@ impl Queue {
             .wait_while(self.lock(), empty)
             .unwrap_or_else(PoisonError::into_inner);
         state.writing = true;
-        state.lines.pop_front().unwrap_or_default()
+        let line = state.lines.pop_front().unwrap_or_default();
+        state.bytes -= line.len();
+        line
     }
 
     /// The dropped lines that can be told now: the reader has read all that came before.
@@ -192,7 +203,7 @@ mod tests {
 
     #[test]
     fn lines_beyond_the_limit_are_dropped_and_told_once_the_others_are_read() {
-        let queue = Queue::new(2);
+        let queue = Queue::new(2, 100);
         for line in [b"1", b"2", b"3", b"4"] {
             queue.push(line);
         }
@@ -208,8 +219,28 @@ mod tests {
     }
 
     #[test]
+    fn bytes_beyond_the_limit_are_dropped_as_lines_are() {
+        let queue = Queue::new(100, 6);
+        for line in [&b"1234"[..], b"567", b"89", b"0"] {
+            queue.push(line);
+        }
+        let mut read = Vec::new();
+        queue.write_next(&mut read);
+        // There is room again for what was read, and for no more.
+        for line in [&b"ABCDE"[..], b"ABCD", b"E"] {
+            queue.push(line);
+        }
+        queue.write_next(&mut read);
+        queue.write_next(&mut read);
+        assert_eq!(
+            (read.as_slice(), queue.lock().uncounted),
+            (&b"123489ABCD"[..], 4)
+        );
+    }
+
+    #[test]
     fn lines_that_nobody_can_read_are_dropped() {
-        let queue = Queue::new(2);
+        let queue = Queue::new(2, 100);
         queue.push(b"1");
         queue.write_next(&mut Gone);
         let state = queue.lock();
@@ -219,7 +250,7 @@ mod tests {
 
     #[test]
     fn the_end_waits_for_the_lines_and_not_for_ever() {
-        let queue = Queue::new(2);
+        let queue = Queue::new(2, 100);
         queue.wait(LONG);
         queue.push(b"1");
         let start = Instant::now();

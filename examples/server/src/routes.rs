@@ -59,30 +59,37 @@ pub fn router(app: Arc<App>, options: &Options) -> Router {
         .route(CHECK[0], any(check))
         .route(CHECK[1], any(check))
         .route("/healthz", get(healthz))
-        .route("/readyz", get(readyz))
-        .route("/metrics", get(metrics))
-        .route("/openapi.json", get(openapi));
+        .route("/openapi.json", get(openapi))
+        .fallback(|State(app): State<Arc<App>>, request: Request| async move {
+            app.refuse(request, Refusal::not_found())
+        });
     for file in &page::FILES {
         routes = routes.route(file.path, get(|| async { file.response() }));
     }
-    let routes = routes
-        .fallback(|State(app): State<Arc<App>>, request: Request| async move {
-            app.refuse(request, Refusal::not_found())
-        })
-        .method_not_allowed_fallback(|State(app): State<Arc<App>>, request: Request| async move {
-            app.refuse(request, Refusal::wrong_method("GET, HEAD"))
-        });
-    surrounded(routes, app, options)
-}
-
-fn surrounded(routes: Router<Arc<App>>, app: Arc<App>, options: &Options) -> Router {
-    let mut routes = routes.layer(CatchPanicLayer::custom(|_| {
-        Refusal::internal().into_response()
-    }));
+    // They need no key and are for operators: no foreign page may read them.
+    let inside = Router::new()
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics));
+    let mut routes = safe(routes);
     if let Some(cors) = cors(&options.cors_origins) {
         // It answers whatever asks for permission, and where nothing is there is none to give.
         routes = routes.route_layer(cors);
     }
+    surrounded(routes.merge(safe(inside)), app, options)
+}
+
+/// Refuses wrong methods, and answers after a panic.
+fn safe(routes: Router<Arc<App>>) -> Router<Arc<App>> {
+    routes
+        .method_not_allowed_fallback(|State(app): State<Arc<App>>, request: Request| async move {
+            app.refuse(request, Refusal::wrong_method("GET, HEAD"))
+        })
+        .layer(CatchPanicLayer::custom(|_| {
+            Refusal::internal().into_response()
+        }))
+}
+
+fn surrounded(routes: Router<Arc<App>>, app: Arc<App>, options: &Options) -> Router {
     let https = options.tls_cert.is_some();
     routes
         .layer(middleware::map_response(move |response| async move {
@@ -340,7 +347,7 @@ mod tests {
                 }
             }),
         );
-        let response = surrounded(routes, app, &options)
+        let response = surrounded(safe(routes), app, &options)
             .oneshot(Request::new(Body::empty()))
             .await
             .unwrap();

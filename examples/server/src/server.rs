@@ -35,8 +35,9 @@ const MAX_RESETS: usize = 20;
 const MAX_HEADER_LIST: u32 = 16 << 10;
 /// Lines of a header in HTTP/1.
 const MAX_HEADERS: usize = 64;
-/// Bytes that a connection holds in HTTP/1, and so of a header.
-const MAX_BUFFER: usize = 64 << 10;
+/// Bytes that a connection holds in HTTP/1, and so of a header. Nothing but file descriptors limits the
+/// number of connections, so this is what a stranger gets for each of them.
+const MAX_BUFFER: usize = 16 << 10;
 
 /// Why the server does not start.
 #[derive(Debug, thiserror::Error)]

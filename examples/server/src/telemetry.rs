@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::Response;
 use tracing::level_filters::LevelFilter;
@@ -24,6 +24,19 @@ use crate::routes::{App, is_check};
 
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const MAX_REQUEST_ID: usize = 128;
+
+/// Methods that are logged by their name.
+static METHODS: [Method; 9] = [
+    Method::GET,
+    Method::HEAD,
+    Method::POST,
+    Method::PUT,
+    Method::PATCH,
+    Method::DELETE,
+    Method::OPTIONS,
+    Method::CONNECT,
+    Method::TRACE,
+];
 
 /// Why there is no log.
 #[derive(Debug, thiserror::Error)]
@@ -127,7 +140,13 @@ pub async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) 
         .extensions()
         .get::<MatchedPath>()
         .map_or_else(|| "other".to_owned(), |path| path.as_str().to_owned());
-    let span = info_span!("request", id = id.to_str().unwrap_or_default(), method = %request.method(), route);
+    let method = method(request.method());
+    let span = info_span!(
+        "request",
+        id = id.to_str().unwrap_or_default(),
+        method,
+        route
+    );
     let account = Account {
         app,
         route,
@@ -139,6 +158,14 @@ pub async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) 
     account.close(&response);
     response.headers_mut().insert(REQUEST_ID, id);
     response
+}
+
+/// A method that is none may hold anything, and be as long as a header.
+fn method(method: &Method) -> &'static str {
+    METHODS
+        .iter()
+        .find(|known| *known == method)
+        .map_or("other", Method::as_str)
 }
 
 /// The caller's id where it is harmless in a log and a header, or a new one.
@@ -231,6 +258,16 @@ mod tests {
         assert_eq!(log.len(), 1, "{log:?}");
         assert!(log[0].contains("answered") && log[0].contains("status=200"));
         assert!(metrics.contains(&responses(200)) && !metrics.contains("499\"}"));
+    }
+
+    #[test]
+    fn methods_that_are_none_are_not_logged() {
+        for known in &METHODS {
+            assert_eq!(method(known), known.as_str());
+        }
+        for odd in ["private", "get", "GETS", &"A".repeat(60_000)] {
+            assert_eq!(method(&odd.parse().unwrap()), "other");
+        }
     }
 
     #[test]

@@ -18,7 +18,6 @@ from ._results import Info, Result, contract_json
 if TYPE_CHECKING:
     from types import TracebackType
 
-    import numpy as np
     import numpy.typing as npt
 
     from ._images import Order, PixelFormat, Source
@@ -139,7 +138,7 @@ class Liveness:
 
     def check_pixels(
         self,
-        data: BytesLike | npt.NDArray[np.uint8],
+        data: BytesLike | npt.NDArray[Any],
         *,
         format: PixelFormat,  # noqa: A002 (its name in the C interface)
         width: int,
@@ -286,4 +285,10 @@ def _count(name: str, value: int | None, most: int) -> int:
 
 
 def _path(name: str, value: str | os.PathLike[str] | None) -> bytes | None:
-    return None if value is None else path_bytes(name, value)
+    """The path, or None for the default, which the C interface takes an empty one for."""
+    if value is None:
+        return None
+    path = path_bytes(name, value)
+    if not path:
+        raise RequestError(f"configuration: {name} is empty; give a path, or None for the default")
+    return path

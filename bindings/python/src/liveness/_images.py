@@ -14,7 +14,6 @@ from . import _abi
 from ._errors import ImageError, RequestError
 
 if TYPE_CHECKING:
-    import numpy as np
     import numpy.typing as npt
     from PIL.Image import Image as PillowImage
 
@@ -25,6 +24,7 @@ BytesLike = Union[bytes, bytearray, memoryview]
 
 _UINT32_MAX = 2**32 - 1
 _CHUNK = 1 << 24
+_MAX_CAUSE = 200
 _EXIF_ORIENTATION = 0x0112
 
 
@@ -52,8 +52,9 @@ class Pixels:
     YUV is BT.601 in full range (JFIF); a chroma sample covers two by two pixels.
     """
 
-    data: BytesLike | npt.NDArray[np.uint8]
-    """The samples: any contiguous buffer. It must not change while a check runs."""
+    data: BytesLike | npt.NDArray[Any]
+    """The samples, an array of uint8 or any contiguous buffer. It must not change while a check
+    runs."""
     format: PixelFormat
     width: int
     """In pixels, as stored (before orientation is applied)."""
@@ -74,7 +75,8 @@ if TYPE_CHECKING:
         BinaryReader,
         Base64,
         Pixels,
-        npt.NDArray[np.uint8],
+        # Of uint8, which is checked: OpenCV's functions are typed to give an array of any number.
+        npt.NDArray[Any],
         PillowImage,
     ]
 
@@ -203,6 +205,8 @@ def _address(data: bytes) -> int:
 
 def _read(file: BinaryReader, most: int) -> bytes:
     """All of a file; of one that is too large as much as is needed to be refused for it."""
+    if isinstance(file, io.TextIOBase):
+        raise TypeError(f"the {type(file).__name__} reads text; open the file in binary mode")
     chunks: list[bytes] = []
     while most > 0:
         try:
@@ -210,8 +214,11 @@ def _read(file: BinaryReader, most: int) -> bytes:
             chunk = file.read(min(most, _CHUNK))
         except MemoryError:
             raise
+        except UnicodeDecodeError:
+            # Without its cause, which holds the picture.
+            raise TypeError("read() decodes text; open the file in binary mode") from None
         except Exception as error:  # Archives raise errors of their own.
-            raise ImageError(f"the file object cannot be read: {error!r}") from error
+            raise ImageError(f"the file object cannot be read: {_cause(error)}") from error
         if not isinstance(chunk, (bytes, bytearray)):
             raise TypeError(
                 f"read() gave {type(chunk).__name__}; open the file in binary and blocking mode"
@@ -221,6 +228,11 @@ def _read(file: BinaryReader, most: int) -> bytes:
         chunks.append(chunk)
         most -= len(chunk)
     return b"".join(chunks)
+
+
+def _cause(error: Exception) -> str:
+    """Which error and why, cut: the representation of some holds the data that they are about."""
+    return f"{type(error).__name__}: {str(error)[:_MAX_CAUSE]}"
 
 
 def _pixels(
@@ -272,7 +284,7 @@ def _check_dtype(array: Any) -> None:
         )
 
 
-def _array(array: npt.NDArray[np.uint8], order: Order, limits: Limits) -> Call:
+def _array(array: npt.NDArray[Any], order: Order, limits: Limits) -> Call:
     """An array of height x width, or height x width x 1, 3 or 4.
 
     Rows may have gaps; an array whose pixels are laid out otherwise (turned, mirrored, with its
@@ -309,7 +321,7 @@ def _pillow(image: PillowImage, limits: Limits) -> Call:
     except (MemoryError, RequestError):
         raise
     except Exception as error:  # PIL's decoders raise whatever they meet.
-        raise ImageError(f"PIL cannot decode the image: {error!r}") from error
+        raise ImageError(f"PIL cannot decode the image: {_cause(error)}") from error
     # Broken metadata does not make an image unreadable.
     if not (isinstance(orientation, int) and 1 <= orientation <= 8):
         orientation = 1

@@ -188,6 +188,13 @@ async fn foreign_pages_find_nothing_where_nothing_is() {
             answer.is_failure(404, "004");
             assert!(!answer.headers.contains_key("access-control-allow-methods"));
         }
+        for path in ["/metrics", "/readyz"] {
+            send(preflight(path)).await.is_failure(405, "004");
+            let request = server.get(path).header("Origin", "https://app.example");
+            let answer = request.send().await.unwrap();
+            assert_eq!(answer.status(), 200, "{path}");
+            assert!(!answer.headers().contains_key("access-control-allow-origin"));
+        }
         for path in ["/liveness", "/liveness/", "/healthz", "/"] {
             let answer = preflight(path).send().await.unwrap();
             assert_eq!(answer.status(), 200, "{path}");

@@ -40,10 +40,12 @@ pub(crate) fn reserve(numbers: &mut Vec<f32>, len: usize) -> Result<(), String> 
     })
 }
 
-/// Refuses so many numbers where there is no room for them.
+/// Refuses so many numbers where there is no room for them, nor for a check.
 pub(crate) fn room(len: usize) -> Result<(), String> {
     let mut probe = Vec::new();
-    reserve(&mut probe, len)?;
+    // Less would be worse than what it saves: when glibc gets up to 32 MB back, it takes later lists from memory that
+    // it has to fill with zeros.
+    reserve(&mut probe, len.max(WORK as usize / size_of::<f32>()))?;
     // An optimiser could leave out what nobody looks at.
     black_box(&mut probe);
     Ok(())

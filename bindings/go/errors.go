@@ -39,7 +39,7 @@ var (
 	ErrBadRequest = newError(C.LIVENESS_ERROR_BAD_REQUEST, "")
 	// ErrInternal: anything unforeseen.
 	ErrInternal = newError(C.LIVENESS_ERROR_INTERNAL, "")
-	// ErrFaceCount: no face, or more than one.
+	// ErrFaceCount: no face, or more than one, or one under 40 pixels; with StrictQuality also one of poor quality.
 	ErrFaceCount = newError(C.LIVENESS_ERROR_FACE_COUNT, "")
 	// ErrMaskDetected: a face mask covers mouth or nose.
 	ErrMaskDetected = newError(C.LIVENESS_ERROR_MASK_DETECTED, "")

@@ -86,6 +86,7 @@ const STATES = { 408: "slow", 429: "limited", 503: "busy" };
 const CAUSES = {
   no_face: "No face was found",
   several_faces: "More than one face was found",
+  face_too_small: "The face is too small to be judged",
 };
 
 /** Machine-readable reasons of the library in words: what it is, and what helps. */

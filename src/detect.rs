@@ -259,39 +259,29 @@ fn largest_alone(faces: &[Face], second_face_ratio: f32) -> Result<Face, Error> 
         .filter(|face| face.bbox[3] >= second_face_ratio * main.bbox[3])
         .count() as u32;
     if counted > 1 {
-        let findings = Findings {
-            reasons: vec![Reason::SeveralFaces],
-            faces: Some(counted),
-            face: Some(main),
-            ..Findings::default()
-        };
-        return Err(Error::new(
-            ErrorCode::FaceCount,
-            format!("{counted} faces were found: the selfie must show one person only"),
-        )
-        .with(findings));
+        let detail = format!("{counted} faces were found: the selfie must show one person only");
+        return Err(refused(Reason::SeveralFaces, counted, Some(main), detail));
     }
     Ok(main)
 }
 
 fn too_small(face: Face) -> Error {
-    let findings = Findings {
-        reasons: vec![Reason::FaceTooSmall],
-        faces: Some(1),
-        face: Some(face),
-        ..Findings::default()
-    };
     let detail = format!(
         "the face has a height of {:.0} pixels, and {SMALLEST} are needed to judge it: come closer to the camera, or send the picture as large as it was taken",
         face.bbox[3].floor()
     );
-    Error::new(ErrorCode::FaceCount, detail).with(findings)
+    refused(Reason::FaceTooSmall, 1, Some(face), detail)
 }
 
 fn no_face(detail: &str) -> Error {
+    refused(Reason::NoFace, 0, None, detail.into())
+}
+
+fn refused(reason: Reason, faces: u32, face: Option<Face>, detail: String) -> Error {
     let findings = Findings {
-        reasons: vec![Reason::NoFace],
-        faces: Some(0),
+        reasons: vec![reason],
+        faces: Some(faces),
+        face,
         ..Findings::default()
     };
     Error::new(ErrorCode::FaceCount, detail).with(findings)
@@ -439,13 +429,16 @@ mod tests {
         );
     }
 
+    fn judging(score: f32, slope: f32) -> Detector {
+        Detector {
+            judged: JudgedFace { score, slope },
+            ..detector(&[])
+        }
+    }
+
     #[test]
     fn a_small_face_must_be_more_certain() {
-        let mut detector = detector(&[]);
-        detector.judged = JudgedFace {
-            score: 0.8,
-            slope: 0.5,
-        };
+        let detector = judging(0.8, 0.5);
         let only = |height, score| detector.only(&[tall(height, score)], [1000, 800], 0.3);
         assert!(only(400.0, 0.61).is_ok());
         assert!(only(100.0, 0.76).is_ok());
@@ -461,11 +454,7 @@ mod tests {
 
     #[test]
     fn a_face_of_too_few_pixels_is_not_judged() {
-        let mut detector = detector(&[]);
-        detector.judged = JudgedFace {
-            score: 0.0,
-            slope: 0.0,
-        };
+        let detector = judging(0.0, 0.0);
         let only = |height| detector.only(&[tall(height, 0.9)], [100, 80], 0.3);
         assert!(only(40.0).is_ok());
         let error = only(39.9).unwrap_err();

@@ -16,39 +16,44 @@ const WORK: u64 = 64 << 20;
 /// for them.
 pub(crate) fn expect(image: u64) -> Result<(), Error> {
     let bytes = image.saturating_add(WORK);
+    if is_free(bytes) {
+        return Ok(());
+    }
+    Err(Error::internal(format!(
+        "there is no memory for the {} MB that this takes: send a smaller image, or allow the process more",
+        bytes >> 20
+    )))
+}
+
+fn is_free(bytes: u64) -> bool {
     let mut probe = Vec::<u8>::new();
-    let answer = usize::try_from(bytes)
-        .map_err(drop)
-        .and_then(|bytes| probe.try_reserve_exact(bytes).map_err(drop));
+    let free = usize::try_from(bytes).is_ok_and(|bytes| probe.try_reserve_exact(bytes).is_ok());
     // Memory that is given back untouched costs nothing, but an optimiser could leave both out.
     black_box(&mut probe);
-    answer.map_err(|()| {
-        Error::internal(format!(
-            "there is no memory for the {} MB that this takes: send a smaller image, or allow the process more",
-            bytes >> 20
-        ))
-    })
+    free
 }
 
 /// Makes room in a list for at least so many numbers in all. What networks take depends on models that a host
 /// chose, which no constant covers.
 pub(crate) fn reserve(numbers: &mut Vec<f32>, len: usize) -> Result<(), String> {
     let more = len.saturating_sub(numbers.len());
-    numbers.try_reserve_exact(more).map_err(|_| {
-        let megabytes = len / ((1 << 20) / size_of::<f32>());
-        format!("there is no memory for {megabytes} MB of numbers: allow the process more")
-    })
+    numbers.try_reserve_exact(more).map_err(|_| missing(len))
+}
+
+fn missing(len: usize) -> String {
+    let megabytes = len / ((1 << 20) / size_of::<f32>());
+    format!("there is no memory for {megabytes} MB of numbers: allow the process more")
 }
 
 /// Refuses so many numbers where there is no room for them, nor for a check.
 pub(crate) fn room(len: usize) -> Result<(), String> {
-    let mut probe = Vec::new();
+    let bytes = (len as u64).saturating_mul(size_of::<f32>() as u64);
     // Less would be worse than what it saves: when glibc gets up to 32 MB back, it takes later lists from memory that
     // it has to fill with zeros.
-    reserve(&mut probe, len.max(WORK as usize / size_of::<f32>()))?;
-    // An optimiser could leave out what nobody looks at.
-    black_box(&mut probe);
-    Ok(())
+    if is_free(bytes.max(WORK)) {
+        return Ok(());
+    }
+    Err(missing(len))
 }
 
 /// Lets a list have at least so many numbers; new ones are zero.

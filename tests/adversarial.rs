@@ -214,31 +214,23 @@ fn a_live_face_held_before_it_does_not_help() {
 fn shrinking_does_not_help() {
     for attack in &*ATTACKS {
         for height in [38.0, 30.0, 22.0, 16.0, 12.0] {
-            let small = support::scaled(&attack.image, height / attack.face.bbox[3]);
-            let head = around(
-                &small,
-                &face_at(attack, height / attack.face.bbox[3]),
-                [0.3; 4],
-            );
+            let factor = height / attack.face.bbox[3];
+            let small = support::scaled(&attack.image, factor);
+            let mut face = attack.face;
+            face.bbox = face.bbox.map(|value| value * factor);
+            let head = around(&small, &face, [0.3; 4]);
             for image in [small, head] {
                 let error = send(&image).expect_err("a face of so few pixels is not judged");
                 let reasons = &error.details().reasons;
                 assert_eq!(error.code().as_str(), "051", "{}: {error}", attack.name);
                 assert!(
-                    [[Reason::FaceTooSmall], [Reason::NoFace]].contains(&[reasons[0]]),
+                    matches!(reasons[..], [Reason::FaceTooSmall | Reason::NoFace]),
                     "{} of {height}: {reasons:?}",
                     attack.name
                 );
             }
         }
     }
-}
-
-/// The face of the attack as it is in the picture scaled by a factor.
-fn face_at(attack: &Attack, factor: f32) -> Face {
-    let mut face = attack.face;
-    face.bbox = face.bbox.map(|value| value * factor);
-    face
 }
 
 #[test]

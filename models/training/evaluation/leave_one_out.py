@@ -136,7 +136,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     networks = one_look(read_manifest()["spoof"]["networks"])
     checkpoints = {source: checkpoint_without(args.runs, source) for source in args.sources}
     data = ValidationSet(args.data, networks)
-    parts = {source: [p for p in load(args.data, "all") if p.source == source] for source in args.sources}
+    everything = load(args.data, "all")
+    parts = {source: [p for p in everything if p.source == source] for source in args.sources}
 
     def found_with(share: float) -> dict[str, Figures]:
         return {
@@ -144,9 +145,10 @@ def main(argv: Sequence[str] | None = None) -> None:
             for source, path in checkpoints.items()
         }
 
-    found, lines = found_with(IMITATION_SHARE), []
+    judged = {share: found_with(share) for share in {IMITATION_SHARE, *args.shares}}
+    found, lines = judged[IMITATION_SHARE], []
     if args.shares:
-        lines.append(shares_table({share: found_with(share) for share in args.shares}))
+        lines.append(shares_table({share: judged[share] for share in args.shares}))
     lines += [compared(f, parts[source], args) for source, f in found.items() if f.parts[0].curve]
     write(args.out, "\n\n".join([NOTE, summary(found), *lines]), found)
 

@@ -5,8 +5,8 @@
 
 Two measurements. *Jitter*: the networks on every image, its box moved by up to 10 % of its sides and scaled by 0.9
 to 1.1. *Disturbances*, with --library: the built library on the image recompressed, rescaled, brightened,
-darkened and sharpened. Stated are the standard deviation of live_probability per image (its mean), and the share of verdicts that
-differ from that of the undisturbed image; an image that loses or gains its verdict is counted apart.
+darkened and sharpened. Stated are the standard deviation of live_probability per image (its mean), and the share of
+verdicts that differ from that of the undisturbed image; an image that loses or gains its verdict is counted apart.
 """
 
 from __future__ import annotations

@@ -175,17 +175,17 @@
 #define LIVENESS_LOG_DEBUG 4
 
 /**
- * Reason bit "no_face". It comes with status 051, so only in the details of the JSON.
+ * Reason bit "no_face". It comes with status 051, so from liveness_last_reasons.
  */
 #define LIVENESS_REASON_NO_FACE 1
 
 /**
- * Reason bit "several_faces". It comes with status 051, so only in the details of the JSON.
+ * Reason bit "several_faces". It comes with status 051, so from liveness_last_reasons.
  */
 #define LIVENESS_REASON_SEVERAL_FACES 2
 
 /**
- * Reason bit "face_mask". It comes with status 052, so only in the details of the JSON.
+ * Reason bit "face_mask". It comes with status 052, so from liveness_last_reasons.
  */
 #define LIVENESS_REASON_FACE_MASK 4
 
@@ -307,7 +307,7 @@ typedef struct liveness_config {
   float second_face_ratio;
   /**
    * 1: refuse an image with one of the quality reasons with status 051, after the look for a mask; which one
-   * it was say the details of the JSON. Default: report the reasons only.
+   * it was says liveness_last_reasons. Default: report the reasons only.
    */
   uint32_t strict_quality;
   /**
@@ -712,6 +712,20 @@ const char *liveness_reason_name(uint64_t reason);
  * status, and until the thread ends. Never null.
  */
 const char *liveness_last_error(void);
+
+/**
+ * Why the last call of this thread that answers with a status refused its image: LIVENESS_REASON_
+ * bits, for a program. They come with 51 and 52. 0 where it succeeded (a verdict has its reasons in
+ * liveness_result), and where it failed for anything but what is to be seen in the image.
+ */
+uint64_t liveness_last_reasons(void);
+
+/**
+ * The number of faces that count in the image that the last call of this thread that answers with a
+ * status refused, with 51 or 52. 0 also where it succeeded, and where it failed before faces were
+ * looked for: LIVENESS_REASON_NO_FACE of liveness_last_reasons tells which.
+ */
+uint32_t liveness_last_faces(void);
 
 /**
  * Sets the function that gets the library's log lines up to `level` (LIVENESS_LOG_ERROR to

@@ -27,6 +27,7 @@
 
 #include "liveness.h"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
@@ -80,11 +81,25 @@ enum class ErrorCode : std::int32_t {
   mask_detected = LIVENESS_ERROR_MASK_DETECTED, /**< 052 */
 };
 
+namespace detail {
+inline std::vector<std::string_view> reason_names(std::uint64_t reasons)
+{
+  std::vector<std::string_view> names;
+  for (std::uint64_t left = reasons; left != 0; left &= left - 1) {
+    const std::string_view name = liveness_reason_name(left & (~left + 1));
+    if (!name.empty())
+      names.push_back(name);
+  }
+  return names;
+}
+} // namespace detail
+
 /** Why there is no verdict. Copies share one text, so that copying never throws. */
 class Error : public std::runtime_error {
 public:
-  Error(ErrorCode kind, std::string_view reason)
-      : std::runtime_error(text(kind, reason)), kind_(kind), reason_length_(reason.size())
+  /** NULs are left out of the reason, as the library leaves them out of its own: what() ends at one. */
+  Error(ErrorCode kind, std::string_view reason, std::uint64_t reasons = 0, std::uint32_t faces = 0)
+      : std::runtime_error(text(kind, reason)), kind_(kind), faces_(faces), reasons_(reasons)
   {
   }
 
@@ -100,10 +115,20 @@ public:
   /** Cause and cure in English, for a person and not to be parsed. Good as long as this object. */
   std::string_view reason() const noexcept LIVENESS_LIFETIMEBOUND
   {
+    // what() is "CODE: MESSAGE (REASON)", or "CODE: MESSAGE" where there is no reason.
     const std::string_view all = what();
-    // what() is "CODE: MESSAGE (REASON)".
-    return reason_length_ == 0 ? std::string_view() : all.substr(all.size() - reason_length_ - 1, reason_length_);
+    const std::size_t before = code().size() + 2 + message().size() + 2;
+    return all.size() <= before ? std::string_view() : all.substr(before, all.size() - before - 1);
   }
+
+  /** LIVENESS_REASON_ bits: what is to be seen in an image that is refused (051, 052); 0 for all other errors. */
+  std::uint64_t reasons() const noexcept { return reasons_; }
+
+  /** The machine-readable names of the reasons, such as "no_face". */
+  std::vector<std::string_view> reason_names() const { return detail::reason_names(reasons_); }
+
+  /** Number of faces that count in an image that is refused (051, 052); 0 for all other errors. */
+  std::uint32_t faces() const noexcept { return faces_; }
 
 private:
   static std::string_view code(ErrorCode kind) noexcept
@@ -118,15 +143,18 @@ private:
 
   static std::string text(ErrorCode kind, std::string_view reason)
   {
+    std::string told(reason);
+    told.erase(std::remove(told.begin(), told.end(), '\0'), told.end());
     std::string all(code(kind));
     all.append(": ").append(message(kind));
-    if (!reason.empty())
-      all.append(" (").append(reason).append(")");
+    if (!told.empty())
+      all.append(" (").append(told).append(")");
     return all;
   }
 
   ErrorCode kind_;
-  std::size_t reason_length_;
+  std::uint32_t faces_;
+  std::uint64_t reasons_;
 };
 
 /** Either a value or an Error; like std::expected, but it does not convert to bool. */
@@ -351,16 +379,7 @@ struct Result {
   operator bool() const = delete;
 
   /** The machine-readable names of the reasons, such as "too_dark". */
-  std::vector<std::string_view> reason_names() const
-  {
-    std::vector<std::string_view> names;
-    for (std::uint64_t left = reasons; left != 0; left &= left - 1) {
-      const std::string_view name = liveness_reason_name(left & (~left + 1));
-      if (!name.empty())
-        names.push_back(name);
-    }
-    return names;
-  }
+  std::vector<std::string_view> reason_names() const { return detail::reason_names(reasons); }
 };
 
 /** Whether JSON gets the member "details". */
@@ -385,7 +404,7 @@ using Handle = std::unique_ptr<liveness_engine, Free>;
 /** The failure of the call of the library that this thread made last. */
 inline Error last_error(std::int32_t status)
 {
-  return Error(static_cast<ErrorCode>(status), liveness_last_error());
+  return Error(static_cast<ErrorCode>(status), liveness_last_error(), liveness_last_reasons(), liveness_last_faces());
 }
 
 /** C would read a part of the text only. */
@@ -393,6 +412,9 @@ inline bool holds_nul(const std::string &text) noexcept
 {
   return text.find('\0') != std::string::npos;
 }
+
+/** Why a path with a NUL is refused; it fits into JSON as it is. */
+inline constexpr std::string_view path_with_nul = "the path holds a NUL, so no file can have it";
 
 /** What calls that store a string for the caller have in common. */
 template <class Call> Json json(Call call)
@@ -406,13 +428,16 @@ template <class Call> Json json(Call call)
   return answer;
 }
 
-inline Json refusal(ErrorCode kind)
+/** As the library answers to what is not handed to it. */
+inline Json refuse_path_with_nul(Details details)
 {
-  const std::int32_t status = static_cast<std::int32_t>(kind);
+  const std::int32_t status = LIVENESS_ERROR_UNREADABLE_IMAGE;
   std::string text = "{\"success\":false,\"error_code\":\"";
   text.append(liveness_error_code_string(status)).append("\",\"error_message\":\"");
-  text.append(liveness_error_message(status)).append("\"}");
-  return {std::move(text), status};
+  text.append(liveness_error_message(status)).append("\"");
+  if (details == Details::yes)
+    text.append(",\"details\":{\"reason\":\"").append(path_with_nul).append("\"}");
+  return {text.append("}"), status};
 }
 
 inline liveness_pixels to_c(const Pixels &pixels) noexcept
@@ -529,7 +554,7 @@ public:
   Outcome<Result> try_check_file(const std::string &path) const
   {
     if (detail::holds_nul(path))
-      return Error(ErrorCode::unreadable_image, "the path holds a NUL, so no file can have it");
+      return Error(ErrorCode::unreadable_image, detail::path_with_nul);
     return detail::check([&](liveness_result *result) {
       return liveness_check_file(handle_.get(), path.c_str(), result);
     });
@@ -562,7 +587,7 @@ public:
   Json check_file_json(const std::string &path, Details details = Details::no) const
   {
     if (detail::holds_nul(path))
-      return detail::refusal(ErrorCode::unreadable_image);
+      return detail::refuse_path_with_nul(details);
     return detail::json([&](char **json) {
       return liveness_check_file_json(handle_.get(), path.c_str(), flags(details), json);
     });

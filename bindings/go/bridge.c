@@ -7,8 +7,11 @@
 
 static bridge_answer with_reason(bridge_answer answer)
 {
-  if (answer.status != LIVENESS_OK)
+  if (answer.status != LIVENESS_OK) {
     answer.reason = strdup(liveness_last_error());
+    answer.reasons = liveness_last_reasons();
+    answer.faces = liveness_last_faces();
+  }
   return answer;
 }
 
@@ -42,8 +45,9 @@ static void begin(liveness_result *result)
 bridge_answer bridge_check(const liveness_engine *engine, int kind, const uint8_t *data, size_t len,
                            uint32_t flags, liveness_result *result)
 {
-  bridge_answer answer = {LIVENESS_ERROR_BAD_REQUEST, NULL, NULL};
+  bridge_answer answer = {0};
   const char *text = (const char *)data;
+  answer.status = LIVENESS_ERROR_BAD_REQUEST;
   if (result != NULL)
     begin(result);
   switch (kind) {

@@ -5,10 +5,12 @@
 
 #include <liveness.h>
 
-/* A status, why it is not 0 (null where it is; for free), and the JSON where it was asked for (for
- * liveness_string_free). */
+/* A status, why it is not 0 (null where it is; for free), what was found in a refused image, and the
+ * JSON where it was asked for (for liveness_string_free). */
 typedef struct bridge_answer {
   int32_t status;
+  uint32_t faces;
+  uint64_t reasons;
   char *reason;
   char *json;
 } bridge_answer;

@@ -222,8 +222,9 @@ func (e *Engine) CheckPixels(pixels Pixels) (Result, error) {
 
 // CheckContext checks an image in any form: [Encoded], [Base64], [File] or [Pixels]. Where the
 // context ends while the check waits for its turn (see Config.MaxConcurrent), it fails with an error
-// that wraps the context's error and its [context.Cause]; a check that runs is not interrupted, it
-// takes milliseconds.
+// that wraps the context's error and its [context.Cause]. A check that runs is not interrupted: most
+// take milliseconds, but one may take as long as Config.TimeLimit, ten seconds unless set, past the
+// context's deadline. Set a shorter limit where callers have less time.
 //
 // Other failures are [ErrClosed] or an [*Error], which is [ErrBadRequest] for a context or an image
 // that is nil; the Result is then the zero one.
@@ -250,7 +251,7 @@ func (e *Engine) CheckContext(ctx context.Context, image Image) (Result, error) 
 // the program. It is nil only where no check took place: the context ended, or [ErrClosed].
 func (e *Engine) CheckJSON(ctx context.Context, image Image, details bool) ([]byte, error) {
 	if mistake := missing(ctx, image); mistake != nil {
-		return mistake.JSON(), mistake
+		return mistake.refusalJSON(details), mistake
 	}
 	if err := e.acquire(ctx); err != nil {
 		return nil, err

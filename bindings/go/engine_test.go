@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"math"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -121,6 +122,49 @@ func TestNothingIsUnreadable(t *testing.T) {
 	}
 }
 
+// What is refused before the library is asked is told like what it refuses itself.
+func TestDetailsOfARefusalSayWhy(t *testing.T) {
+	engine := newEngine(t, Config{})
+	pixels := portraitPixels(t)
+	pixels.Width = -1
+	for name, image := range map[string]Image{"NUL": File("portrait\x00.png"), "width": pixels, "library": File(""), "nil": nil} {
+		text, err := engine.CheckJSON(t.Context(), image, true)
+		var answer struct {
+			Details struct{ Reason string }
+		}
+		var typed *Error
+		if !errors.As(err, &typed) || json.Unmarshal(text, &answer) != nil || typed.Reason == "" || answer.Details.Reason != typed.Reason {
+			t.Errorf("%s: %s, %v", name, text, err)
+		}
+	}
+}
+
+func TestARefusedImageSaysWhy(t *testing.T) {
+	engine := newEngine(t, Config{})
+	grey := Pixels{Format: Gray, Data: make([]byte, 64), Width: 8, Height: 8}
+	two := portraitPixels(t)
+	two.Data, two.Height = slices.Concat(two.Data, two.Data), 2*two.Height
+	for name, want := range map[string]struct {
+		image   Image
+		kind    error
+		reasons []Reason
+		faces   int
+	}{
+		"no face":    {grey, ErrFaceCount, []Reason{NoFace}, 0},
+		"two faces":  {two, ErrFaceCount, []Reason{SeveralFaces}, 2},
+		"unreadable": {Encoded("no image"), ErrUnreadableImage, nil, 0},
+	} {
+		var err *Error
+		_, failure := engine.CheckContext(t.Context(), want.image)
+		_, inJSON := engine.CheckJSON(t.Context(), want.image, false)
+		for _, failure := range []error{failure, inJSON} {
+			if !errors.As(failure, &err) || !errors.Is(err, want.kind) || !slices.Equal(err.Reasons, want.reasons) || err.Faces != want.faces {
+				t.Errorf("%s: %v, %d faces, %v", name, err.Reasons, err.Faces, failure)
+			}
+		}
+	}
+}
+
 func TestInsideAnObjectWithPointers(t *testing.T) {
 	engine := newEngine(t, Config{})
 	// C gets the bytes only, so a pointer beside them must not be held against the call.
@@ -213,6 +257,8 @@ func TestQualityHasReasons(t *testing.T) {
 	pixels.Data = dark
 	if _, err := engine.CheckPixels(pixels); !errors.Is(err, ErrFaceCount) {
 		t.Errorf("strict quality lets a dark image pass: %v", err)
+	} else if typed := err.(*Error); !slices.Contains(typed.Reasons, TooDark) || typed.Faces != 1 {
+		t.Errorf("%v, %d faces", typed.Reasons, typed.Faces)
 	}
 	if got := reasons(1<<63 | 256 | 8); len(got) != 2 || got[0] != FaceTooSmall || got[1] != TooDark {
 		t.Errorf("reasons %v", got)

@@ -5,6 +5,7 @@ package liveness
 import "C"
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -21,6 +22,11 @@ type Error struct {
 	// Reason is cause and cure in English, for a person; its wording may change, and it may name
 	// files of this machine.
 	Reason string
+	// Reasons say what is to be seen in an image that is refused, such as [NoFace]; none for all codes
+	// but "051" and "052".
+	Reasons []Reason
+	// Faces is the number of faces that count in such an image; 0 for all other codes.
+	Faces int
 
 	status C.int32_t
 }
@@ -92,22 +98,34 @@ func (e *Error) JSON() []byte {
 	return fmt.Appendf(nil, `{"success":false,"error_code":%q,"error_message":%q}`, e.Code, e.Message)
 }
 
+// refusalJSON is the library's answer to a request that this package refuses in its place.
+func (e *Error) refusalJSON(details bool) []byte {
+	text := e.JSON()
+	if !details {
+		return text
+	}
+	// A string always has a form in JSON.
+	reason, _ := json.Marshal(e.Reason)
+	return fmt.Appendf(text[:len(text)-1], `,"details":{"reason":%s}}`, reason)
+}
+
 // An answer is what a check gave: that of the library, with strings that are to be freed, or the
-// refusal of what cannot be handed to the library.
+// refusal of what cannot be handed to the library, with the flags that it was asked with.
 type answer struct {
 	c       C.bridge_answer
 	refusal *Error
+	flags   C.uint32_t
 }
 
-func refused(status C.int32_t, reason string) answer {
-	return answer{refusal: newError(status, reason)}
+func refused(status C.int32_t, reason string, flags C.uint32_t) answer {
+	return answer{refusal: newError(status, reason), flags: flags}
 }
 
 // take frees the answer's strings, having copied the JSON where it is asked for, and gives the error.
 func (a answer) take(json *[]byte) error {
 	if a.refusal != nil {
 		if json != nil {
-			*json = a.refusal.JSON()
+			*json = a.refusal.refusalJSON(a.flags&C.LIVENESS_JSON_DETAILS != 0)
 		}
 		return a.refusal
 	}
@@ -128,5 +146,8 @@ func answerError(answer *C.bridge_answer) error {
 	if answer.reason != nil {
 		reason = C.GoString(answer.reason)
 	}
-	return newError(answer.status, reason)
+	err := newError(answer.status, reason)
+	err.Reasons = reasons(uint64(answer.reasons))
+	err.Faces = int(answer.faces)
+	return err
 }

@@ -89,7 +89,7 @@ func (text Base64) check(engine *C.liveness_engine, flags C.uint32_t, result *C.
 
 func (path File) check(engine *C.liveness_engine, flags C.uint32_t, result *C.liveness_result) answer {
 	if strings.ContainsRune(string(path), 0) {
-		return refused(C.LIVENESS_ERROR_UNREADABLE_IMAGE, "the path holds a NUL, so no file can have it")
+		return refused(C.LIVENESS_ERROR_UNREADABLE_IMAGE, "the path holds a NUL, so no file can have it", flags)
 	}
 	text := C.CString(string(path))
 	defer C.free(unsafe.Pointer(text))
@@ -110,7 +110,7 @@ func (pixels Pixels) check(engine *C.liveness_engine, flags C.uint32_t, result *
 		// A negative int must not become a large unsigned number.
 		if field.value < 0 || uint64(field.value) > field.limit {
 			return refused(C.LIVENESS_ERROR_BAD_REQUEST,
-				fmt.Sprintf("Pixels.%s is %d; it must be from 0 to %d", field.name, field.value, field.limit))
+				fmt.Sprintf("Pixels.%s is %d; it must be from 0 to %d", field.name, field.value, field.limit), flags)
 		}
 	}
 	first := &nothing

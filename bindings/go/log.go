@@ -23,7 +23,8 @@ var (
 // The logger is used by the goroutines that call this package: a check waits for it, and keeps its
 // slot (Config.MaxConcurrent) meanwhile. So from inside it
 //
-//   - SetLogger must not be called: it fails with [ErrBadRequest];
+//   - SetLogger must not be called: it fails with [ErrBadRequest], as it does wherever another call of
+//     it is under way, in any goroutine;
 //   - [Engine.Close] must not be called: it would wait for the check that waits for the logger;
 //   - no image should be checked: with all slots held by checks whose loggers wait for a slot,
 //     which with a MaxConcurrent of 1 is at once, none ever gets one. Where it has to be, give

@@ -73,11 +73,15 @@ type Quality struct {
 	Sharpness float64
 }
 
-// Reason says what is wrong with an image's quality, such as "too_dark".
+// Reason says what is wrong with an image, such as "too_dark".
 type Reason string
 
-// The reasons of this version; the names are those in the details of the JSON.
+// The reasons of this version; the names are those in the details of the JSON. The first three are of
+// an [Error] only, the others are about quality.
 const (
+	NoFace       Reason = "no_face"
+	SeveralFaces Reason = "several_faces"
+	FaceMask     Reason = "face_mask"
 	FaceTooSmall Reason = "face_too_small"
 	FaceCutOff   Reason = "face_cut_off"
 	HeadTurned   Reason = "head_turned"

@@ -1,5 +1,6 @@
 //! JPEG, PNG, WebP, BMP, GIF and TIFF files.
 
+use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use image::metadata::Orientation;
@@ -20,63 +21,100 @@ const DECODER_OVERHEAD: u64 = 64 << 20;
 /// beside every picture. libpng takes 8 MB for a chunk by default.
 const PNG_METADATA: u64 = 16 << 20;
 
-/// Decodes a file, a JPEG no more finely than the overview asks for, if that can be had.
+/// A file, as the decoders get it.
+#[derive(Debug)]
+pub(super) enum File<'a> {
+    Jpeg(jpeg::Plain),
+    Other(ImageFormat, Cow<'a, [u8]>),
+}
+
+impl<'a> File<'a> {
+    /// Finds out what it is. A JPEG is written anew, and the file let go.
+    pub fn open(bytes: Cow<'a, [u8]>, limits: &Limits) -> Result<Self, Error> {
+        limits.check_file(bytes.len() as u64)?;
+        match sniff(&bytes)? {
+            ImageFormat::Jpeg => jpeg::Plain::of(&bytes).map(File::Jpeg),
+            format => Ok(File::Other(format, bytes)),
+        }
+    }
+
+    /// Decodes it, a JPEG no more finely than the overview asks for, if that can be had.
+    pub fn decode(
+        &self,
+        limits: &Limits,
+        overview: &Overview,
+        deadline: &Deadline,
+    ) -> Result<Picture<'static>, Error> {
+        let coarse = match self {
+            File::Jpeg(plain) => plain.overview(limits, overview, deadline),
+            File::Other(..) => None,
+        };
+        coarse.map_or_else(|| self.full(limits, deadline), Ok)
+    }
+
+    /// Decodes a JPEG once more, finely enough for these glances.
+    pub fn decode_again(
+        &self,
+        glances: &[Glance],
+        limits: &Limits,
+        deadline: &Deadline,
+    ) -> Result<Picture<'static>, Error> {
+        let fine = match self {
+            File::Jpeg(plain) => plain.detail(glances, deadline),
+            File::Other(..) => None,
+        };
+        fine.map_or_else(|| self.full(limits, deadline), Ok)
+    }
+
+    fn format(&self) -> ImageFormat {
+        match self {
+            File::Jpeg(_) => ImageFormat::Jpeg,
+            File::Other(format, _) => *format,
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match self {
+            File::Jpeg(plain) => &plain.bytes,
+            File::Other(ImageFormat::WebP, bytes) => webp::within(bytes),
+            File::Other(_, bytes) => bytes,
+        }
+    }
+
+    /// Decodes all of a file at full resolution.
+    fn full(&self, limits: &Limits, deadline: &Deadline) -> Result<Picture<'static>, Error> {
+        // A decoder that panics on an input has met a damaged one: the fault is that it did not say so. To
+        // the sender it is the same as for any other damage, which trying again does not mend, so it is not
+        // an internal error; other panics of a check are.
+        let decoded = catch_unwind(AssertUnwindSafe(|| pixels(self, limits, deadline)))
+            .unwrap_or_else(|panic| {
+                Err(Error::unreadable(format!(
+                    "the decoder gave up on the image: {}",
+                    panic_text(&*panic)
+                )))
+            });
+        // A decoder that ran out of time says that it cannot read its file, or gives a part of it.
+        deadline.check()?;
+        let (image, orientation) = decoded?;
+        let alpha = match self.format() {
+            // Where all of a BMP would be transparent, its writer left the fourth byte alone.
+            ImageFormat::Bmp if is_transparent(&image) => Alpha::Meaningless,
+            ImageFormat::Tiff if tiff::has_associated_alpha(self.bytes()) => Alpha::Associated,
+            _ => Alpha::Unassociated,
+        };
+        Ok(Picture::from(to_rgb(image, alpha)).upright(orientation))
+    }
+}
+
+/// Decodes a file, as callers of the library have it decoded first.
+#[cfg(any(test, fuzzing))]
 pub(super) fn decode(
     bytes: &[u8],
     limits: &Limits,
     overview: &Overview,
     deadline: &Deadline,
 ) -> Result<Picture<'static>, Error> {
-    limits.check_file(bytes.len() as u64)?;
-    let format = sniff(bytes)?;
-    if format == ImageFormat::Jpeg
-        && let Some(picture) = jpeg::overview(bytes, limits, overview, deadline)?
-    {
-        return Ok(picture);
-    }
-    full(bytes, format, limits, deadline)
-}
-
-/// Decodes a JPEG once more, finely enough for these glances.
-pub(super) fn decode_again(
-    bytes: &[u8],
-    glances: &[Glance],
-    limits: &Limits,
-    deadline: &Deadline,
-) -> Result<Picture<'static>, Error> {
-    match jpeg::detail(bytes, glances, deadline) {
-        Some(picture) => Ok(picture),
-        None => full(bytes, ImageFormat::Jpeg, limits, deadline),
-    }
-}
-
-/// Decodes all of a file at full resolution.
-fn full(
-    bytes: &[u8],
-    format: ImageFormat,
-    limits: &Limits,
-    deadline: &Deadline,
-) -> Result<Picture<'static>, Error> {
-    // A decoder that panics on an input has met a damaged one: the fault is that it did not say so. To
-    // the sender it is the same as for any other damage, which trying again does not mend, so it is not
-    // an internal error; other panics of a check are.
-    let decoded = catch_unwind(AssertUnwindSafe(|| pixels(bytes, format, limits, deadline)))
-        .unwrap_or_else(|panic| {
-            Err(Error::unreadable(format!(
-                "the decoder gave up on the image: {}",
-                panic_text(&*panic)
-            )))
-        });
-    // A decoder that ran out of time says that it cannot read its file, or gives a part of it.
-    deadline.check()?;
-    let (image, orientation) = decoded?;
-    let alpha = match format {
-        // Where all of a BMP would be transparent, its writer left the fourth byte alone.
-        ImageFormat::Bmp if is_transparent(&image) => Alpha::Meaningless,
-        ImageFormat::Tiff if tiff::has_associated_alpha(bytes) => Alpha::Associated,
-        _ => Alpha::Unassociated,
-    };
-    Ok(Picture::from(to_rgb(image, alpha)).upright(orientation))
+    File::open(Cow::Borrowed(bytes), limits)?.decode(limits, overview, deadline)
 }
 
 /// What the fourth sample of a pixel says of the other three.
@@ -140,20 +178,13 @@ fn is_heif(bytes: &[u8]) -> bool {
 }
 
 fn pixels(
-    bytes: &[u8],
-    format: ImageFormat,
+    file: &File<'_>,
     limits: &Limits,
     deadline: &Deadline,
 ) -> Result<(DynamicImage, Orientation), Error> {
+    let (bytes, format) = (file.bytes(), file.format());
     let damaged = |error: image::ImageError| {
         Error::unreadable(format!("the {format:?} image cannot be decoded: {error}"))
-    };
-    let (bytes, markers) = match format {
-        ImageFormat::Jpeg => {
-            let (image, markers) = jpeg::image(bytes)?;
-            (image, Some(markers))
-        }
-        _ => (bytes, None),
     };
     // What a decoder takes as it is made is part of what any check takes.
     memory::expect(0)?;
@@ -169,8 +200,8 @@ fn pixels(
     let mut decoder = reader.into_decoder().map_err(damaged)?;
     let (width, height) = decoder.dimensions();
     limits.check_size(width, height)?;
-    if let Some(markers) = &markers {
-        markers.check_scans(width, height)?;
+    if let File::Jpeg(plain) = file {
+        plain.check_scans(width, height)?;
     }
     if decoder.total_bytes() > most {
         return Err(Error::unreadable(format!(
@@ -184,25 +215,28 @@ fn pixels(
     let copies = match format {
         // A picture of an animation, with alpha, is drawn onto a canvas with alpha.
         ImageFormat::WebP => area.saturating_mul(4 + 4),
-        ImageFormat::Gif => first_frame(bytes, limits)?,
+        ImageFormat::Gif => first_frame(bytes, width, height)?,
         // The coefficients of a progressive one, two bytes each, of up to four components.
         ImageFormat::Jpeg => area.saturating_mul(2 * 4),
         _ => given,
     };
     let forms = area.saturating_mul(4 + 3);
     memory::expect(given.saturating_add(copies.max(forms)))?;
-    match format {
-        ImageFormat::Tiff => tiff::check_strips(bytes, deadline)?,
-        ImageFormat::WebP => webp::check_frames(bytes, width, height, deadline)?,
-        _ => {}
+    match file {
+        File::Jpeg(plain) => {
+            let colours = decoder.color_type();
+            // It has a copy of the file.
+            drop(decoder);
+            plain.check_data(deadline)?;
+            let image = plain.decode(colours, [width, height], deadline);
+            return Ok((image.map_err(damaged)?, plain.orientation));
+        }
+        File::Other(ImageFormat::Tiff, _) => tiff::check_strips(bytes, deadline)?,
+        File::Other(ImageFormat::WebP, _) => webp::check_frames(bytes, width, height, deadline)?,
+        File::Other(..) => {}
     }
     let orientation = orientation(bytes, format, &mut decoder);
-    let image = match markers {
-        Some(markers) if markers.take_time(width, height) => {
-            jpeg::decode_timed(bytes, decoder.color_type(), deadline)
-        }
-        _ => DynamicImage::from_decoder(decoder),
-    };
+    let image = DynamicImage::from_decoder(decoder);
     Ok((image.map_err(damaged)?, orientation))
 }
 
@@ -215,21 +249,22 @@ fn check_head(bytes: &[u8], format: ImageFormat) -> Result<(), Error> {
     }
 }
 
-/// Bytes of a GIF's first frame. The decoder draws it onto the screen, of which it may leave any part
-/// out; real files have frames that are a little larger, so those are no fault, but they keep the same
-/// limits.
-fn first_frame(bytes: &[u8], limits: &Limits) -> Result<u64, Error> {
-    let Some((width, height)) = gif::first_frame(bytes) else {
+/// Bytes of a GIF's first frame, which the decoder draws onto the screen.
+fn first_frame(bytes: &[u8], width: u32, height: u32) -> Result<u64, Error> {
+    let Some(frame) = gif::first_frame(bytes) else {
         return Ok(0);
     };
-    limits.check_size(width, height)?;
-    Ok(u64::from(width) * u64::from(height) * 4)
+    if !frame.fits(width, height) {
+        return Err(Error::unreadable(
+            "the first picture of the GIF is larger than the GIF, so that viewers show more of it or less: save it again",
+        ));
+    }
+    Ok(u64::from(frame.width) * u64::from(frame.height) * 4)
 }
 
 /// How the picture is to be turned. Broken metadata does not make an image unreadable.
 fn orientation(bytes: &[u8], format: ImageFormat, decoder: &mut impl ImageDecoder) -> Orientation {
     match format {
-        ImageFormat::Jpeg => jpeg::orientation(bytes),
         ImageFormat::WebP => webp::orientation(bytes),
         ImageFormat::Png => png::orientation(bytes),
         _ => decoder.orientation().unwrap_or(Orientation::NoTransforms),

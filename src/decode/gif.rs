@@ -7,15 +7,36 @@ const FLAGS: usize = 10;
 const EXTENSION: u8 = 0x21;
 const FRAME: u8 = 0x2c;
 
-/// Width and height of the first frame. `None` where there is none, which the decoder says as well.
-pub(super) fn first_frame(bytes: &[u8]) -> Option<(u32, u32)> {
+/// The part of the screen that the first frame is drawn on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Frame {
+    left: u32,
+    top: u32,
+    pub width: u32,
+    pub height: u32,
+}
+
+impl Frame {
+    /// Whether a screen of this size shows all of it. Viewers make others larger, and the decoder leaves out the rest.
+    pub fn fits(&self, width: u32, height: u32) -> bool {
+        self.left + self.width <= width && self.top + self.height <= height
+    }
+}
+
+/// The first frame. `None` where there is none, which the decoder says as well.
+pub(super) fn first_frame(bytes: &[u8]) -> Option<Frame> {
     let mut rest = bytes.get(HEAD + palette(*bytes.get(FLAGS)?)..)?;
     loop {
         rest = match rest {
             // Its place, then its size.
-            [FRAME, _, _, _, _, a, b, c, d, ..] => {
-                let side = |low, high| u32::from(u16::from_le_bytes([low, high]));
-                return Some((side(*a, *b), side(*c, *d)));
+            [FRAME, place @ ..] if place.len() >= 8 => {
+                let number = |at| u32::from(u16::from_le_bytes([place[at], place[at + 1]]));
+                return Some(Frame {
+                    left: number(0),
+                    top: number(2),
+                    width: number(4),
+                    height: number(6),
+                });
             }
             [EXTENSION, _, blocks @ ..] => behind(blocks)?,
             _ => return None,
@@ -61,7 +82,10 @@ mod tests {
         for flags in [0, 0x80, 0x87, 7] {
             for before in [&[][..], &[&comment[..]], &[&empty[..], comment, comment]] {
                 let bytes = file(flags, &[before, &[&small[..], large]].concat());
-                assert_eq!(first_frame(&bytes), Some((3, 0x0504)));
+                let frame = first_frame(&bytes).unwrap();
+                assert_eq!([frame.left, frame.top], [1, 2]);
+                assert_eq!([frame.width, frame.height], [3, 0x0504]);
+                assert!(frame.fits(4, 0x0506) && !frame.fits(3, 0x0506) && !frame.fits(4, 0x0505));
             }
             assert_eq!(first_frame(&file(flags, &[comment, b";", small])), None);
         }

@@ -84,7 +84,7 @@ pub(crate) struct Decoded<'a> {
     /// All of the image.
     pub picture: Picture<'a>,
     /// The file, where it can be decoded more finely.
-    file: Option<Cow<'a, [u8]>>,
+    file: Option<encoded::File<'a>>,
 }
 
 /// Decodes an image and turns it upright.
@@ -106,7 +106,8 @@ pub(crate) fn decode<'a>(
             });
         }
     };
-    let picture = encoded::decode(&file, limits, overview, deadline)?;
+    let file = encoded::File::open(file, limits)?;
+    let picture = file.decode(limits, overview, deadline)?;
     let file = (picture.unit() > 1).then_some(file);
     Ok(Decoded { picture, file })
 }
@@ -123,7 +124,7 @@ impl<'a> Decoded<'a> {
             Some(file) if detail::unit_of(glances) < self.picture.unit() => {
                 // It is not needed any more, and the next one is larger.
                 drop(self.picture);
-                encoded::decode_again(&file, glances, limits, deadline)
+                file.decode_again(glances, limits, deadline)
             }
             _ => Ok(self.picture),
         }

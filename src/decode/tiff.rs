@@ -116,15 +116,46 @@ impl<'a> Numbers<'a> {
 }
 
 /// Refuses a file whose picture is described by longer lists than any picture's, before a decoder takes
-/// memory for them.
+/// memory for them; and one whose first picture is not what others would show.
 pub(super) fn check_directory(bytes: &[u8]) -> Result<(), Error> {
     let Some(numbers) = Numbers::new(bytes) else {
         return Ok(());
     };
-    let Some(mut entries) = numbers.entries() else {
+    let Some(entries) = numbers.entries() else {
         return Ok(());
     };
-    entries.try_for_each(|entry| check_entry(&entry, bytes.len() as u64, numbers.big))
+    let mut seen = Vec::new();
+    for entry in entries {
+        check_entry(&entry, bytes.len() as u64, numbers.big)?;
+        check_kind(&entry, &numbers)?;
+        if READ.contains(&entry.tag) {
+            // The decoder takes the last of several, libtiff the first.
+            if seen.contains(&entry.tag) {
+                return Err(refused(&entry, "is there twice"));
+            }
+            seen.push(entry.tag);
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a small copy of the picture, which raw files of cameras have first: others show the picture itself.
+fn check_kind(entry: &Entry, numbers: &Numbers<'_>) -> Result<(), Error> {
+    const REDUCED: u64 = 1;
+    const OLD_REDUCED: u64 = 2;
+    let width = entry.kind.map_or(0, value_bytes);
+    let value = numbers.number(entry.place, width).unwrap_or_default();
+    let is_reduced = match entry.tag {
+        Tag::NewSubfileType => value & REDUCED != 0,
+        Tag::SubfileType => value == OLD_REDUCED,
+        _ => false,
+    };
+    if is_reduced {
+        return Err(Error::unreadable(
+            "the first picture of the TIFF is a small copy of another, as in raw files of cameras: send a JPEG or PNG of the picture",
+        ));
+    }
+    Ok(())
 }
 
 fn check_entry(entry: &Entry, file: u64, big: bool) -> Result<(), Error> {
@@ -313,6 +344,40 @@ mod tests {
         }
         let most = one_entry(b"II", true, (Tag::StripOffsets, LONG, u64::MAX), ROOM);
         assert!(check_directory(&most).is_err());
+    }
+
+    #[test]
+    fn a_small_copy_is_not_the_picture() {
+        const SHORT: u16 = 3;
+        const LONG: u16 = 4;
+        for (order, big) in [(b"II", false), (b"MM", false), (b"II", true), (b"MM", true)] {
+            let check = |tag, kind, value: u8| {
+                let mut bytes = one_entry(order, big, (tag, kind, 1), 4);
+                let at = if big { 36 } else { 18 };
+                let width = if kind == SHORT { 2 } else { 4 };
+                bytes[at + if order == b"II" { 0 } else { width - 1 }] = value;
+                check_directory(&bytes).is_ok()
+            };
+            for kind in [SHORT, LONG] {
+                assert!(check(Tag::NewSubfileType, kind, 0) && check(Tag::NewSubfileType, kind, 2));
+                assert!(
+                    !check(Tag::NewSubfileType, kind, 1) && !check(Tag::NewSubfileType, kind, 3)
+                );
+                assert!(check(Tag::SubfileType, kind, 1) && !check(Tag::SubfileType, kind, 2));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_read_is_there_once() {
+        let entry = |tag: u16| [&tag.to_le_bytes()[..], &[4, 0, 1, 0, 0, 0, 9, 0, 0, 0]].concat();
+        let check = |tags: [u16; 2]| {
+            let entries = tags.map(entry).concat();
+            check_directory(&[&b"II\x2a\0\x08\0\0\0\x02\0"[..], &entries, &[0; 4]].concat())
+        };
+        assert!(check([273, 279]).is_ok() && check([700, 700]).is_ok());
+        let error = check([273, 273]).unwrap_err();
+        assert!(error.detail().contains("twice"), "{error}");
     }
 
     #[test]

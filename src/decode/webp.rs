@@ -47,12 +47,16 @@ const FRAME_HEAD: usize = 16;
 const ALPHA_COMPRESSION: u8 = 3;
 const ALPHA_AS_VP8L: u8 = 1;
 
+/// The file up to the end that it states. What follows is no part of it, but the decoder would look for a picture there.
+pub(super) fn within(bytes: &[u8]) -> &[u8] {
+    let stated = Chunks(bytes).next().map_or(0, |riff| riff.data.len());
+    &bytes[..bytes.len().min(8 + stated)]
+}
+
 /// How the picture is to be turned. As in other formats, metadata that is not all there makes no image
 /// unreadable.
 pub(super) fn orientation(bytes: &[u8]) -> Orientation {
-    // What follows the file's own end is not part of it.
-    let file = Chunks(bytes).next().map_or(&[][..], |riff| riff.data);
-    Chunks(file.get(4..).unwrap_or_default())
+    Chunks(bytes.get(HEAD..).unwrap_or_default())
         .find(|chunk| chunk.name == *b"EXIF")
         .filter(|chunk| chunk.whole)
         .map_or(Orientation::NoTransforms, |chunk| {
@@ -84,8 +88,8 @@ impl Room {
     }
 }
 
-/// Refuses a file that ends within its picture, one whose first picture has another size than it says,
-/// and one whose codes take more memory than any encoder's.
+/// Refuses a file that ends within its picture, one whose first picture has another size than it says or can be taken
+/// for another one, and one whose codes take more memory than any encoder's.
 pub(super) fn check_frames(
     bytes: &[u8],
     width: u32,
@@ -93,26 +97,40 @@ pub(super) fn check_frames(
     deadline: &Deadline,
 ) -> Result<(), Error> {
     let canvas = Room::AtMost(width, height);
-    // Over all bytes: the decoder goes on a little behind the end that a file states.
     let chunks = || Chunks(bytes.get(HEAD..).unwrap_or_default());
-    // In a file that is none, the decoder takes what an animation's picture consists of as parts of
-    // the whole one.
     let animation = chunks().next().is_some_and(|chunk| is_animation(&chunk));
     let mut seen = false;
-    let mut kinds = Kinds::default();
+    let mut parts = Parts::default();
     for chunk in chunks() {
-        match &chunk.name {
-            // Only the first picture of an animation is decoded.
-            b"ANMF" if !std::mem::replace(&mut seen, true) => {
-                check_whole(&chunk)?;
-                let room = frame_size(&chunk).filter(|_| animation).unwrap_or(canvas);
-                let parts = chunk.data.get(FRAME_HEAD..).unwrap_or_default();
-                let mut kinds = Kinds::default();
-                Chunks(parts)
-                    .try_for_each(|part| check_frame(&part, room, &mut kinds, deadline))?;
+        match (&chunk.name, animation) {
+            // The decoder would take either for a part of the other.
+            (b"ANMF", false) | (b"VP8 " | b"VP8L" | b"ALPH", true) => {
+                return Err(Error::unreadable(
+                    "the WebP has a picture for an animation and one for none: save it again",
+                ));
             }
-            _ => check_frame(&chunk, canvas, &mut kinds, deadline)?,
+            // Only the first picture of an animation is decoded.
+            (b"ANMF", true) if !std::mem::replace(&mut seen, true) => {
+                check_animated(&chunk, canvas, deadline)?;
+            }
+            _ => check_part(&chunk, canvas, &mut parts, deadline)?,
         }
+    }
+    Ok(())
+}
+
+fn check_animated(frame: &Chunk<'_>, canvas: Room, deadline: &Deadline) -> Result<(), Error> {
+    check_whole(frame)?;
+    let room = frame_size(frame).unwrap_or(canvas);
+    let mut parts = Parts::default();
+    for part in Chunks(frame.data.get(FRAME_HEAD..).unwrap_or_default()) {
+        // What follows alpha the decoder takes for the picture, whatever its name.
+        if !is_part(&part) && !parts.are_complete() {
+            return Err(Error::unreadable(
+                "the WebP has other data before those of its picture: save it again",
+            ));
+        }
+        check_part(&part, room, &mut parts, deadline)?;
     }
     Ok(())
 }
@@ -136,14 +154,28 @@ fn frame_size(frame: &Chunk<'_>) -> Option<Room> {
     Some(Room::Exactly(side([a, b, c]), side([d, e, f])))
 }
 
+fn is_part(chunk: &Chunk<'_>) -> bool {
+    matches!(&chunk.name, b"VP8 " | b"VP8L" | b"ALPH")
+}
+
 /// The kinds of data that a picture has had so far.
 #[derive(Default)]
-struct Kinds(Vec<[u8; 4]>);
+struct Parts(Vec<[u8; 4]>);
 
-impl Kinds {
-    /// Refuses a second of a kind: each costs time, and the decoder takes the first.
+impl Parts {
+    fn are_complete(&self) -> bool {
+        self.0.last().is_some_and(|kind| kind != b"ALPH")
+    }
+
+    /// Refuses all but one picture, with alpha before one with loss: each costs time, and one decoder takes the first of
+    /// two, another the last.
     fn add(&mut self, kind: [u8; 4]) -> Result<(), Error> {
-        if self.0.contains(&kind) {
+        let fits = match self.0.as_slice() {
+            [] => true,
+            [only] => only == b"ALPH" && kind == *b"VP8 ",
+            _ => false,
+        };
+        if !fits {
             return Err(Error::unreadable(
                 "the WebP is damaged: it has the data of its picture more than once",
             ));
@@ -153,16 +185,16 @@ impl Kinds {
     }
 }
 
-fn check_frame(
+fn check_part(
     chunk: &Chunk<'_>,
     room: Room,
-    kinds: &mut Kinds,
+    parts: &mut Parts,
     deadline: &Deadline,
 ) -> Result<(), Error> {
-    if !matches!(&chunk.name, b"VP8 " | b"VP8L" | b"ALPH") {
+    if !is_part(chunk) {
         return Ok(());
     }
-    kinds.add(chunk.name)?;
+    parts.add(chunk.name)?;
     check_whole(chunk)?;
     match (&chunk.name, chunk.data) {
         (b"VP8 ", data) => lossy_size(data).map_or(Ok(()), |size| check_size(size, room)),
@@ -266,8 +298,6 @@ mod tests {
         ] {
             assert_eq!(orientation(&file(&chunks)), expected);
         }
-        let behind = [file(&[]), block(6)].concat();
-        assert_eq!(orientation(&behind), Orientation::NoTransforms);
     }
 
     #[test]
@@ -276,8 +306,41 @@ mod tests {
         assert!(fits(&[lossy(64, 48)]) && fits(&[lossy(0x4000 | 64, 0x8000 | 48)]));
         assert!(!fits(&[lossy(65, 48)]) && !fits(&[lossy(64, 16_383)]));
         assert!(fits(&[chunk(b"VP8 ", b"short")]));
-        let behind_the_end = [file(&[]), lossy(65, 48)].concat();
-        assert!(check(&behind_the_end).is_err());
+    }
+
+    #[test]
+    fn what_follows_the_file_is_no_part_of_it() {
+        let whole = file(&[chunk(b"VP8X", &[0; 10]), lossy(64, 48)]);
+        let behind = frame(64, 48, &lossy(64, 48));
+        assert_eq!(within(&[&whole[..], &behind].concat()), whole);
+        assert_eq!(within(&whole), whole);
+        // One that claims to be longer is as long as it is.
+        assert_eq!(within(&whole[..40]), &whole[..40]);
+        for end in 0..HEAD {
+            assert_eq!(within(&whole[..end]), &whole[..end]);
+        }
+    }
+
+    #[test]
+    fn there_is_one_picture_for_an_animation_or_for_none() {
+        let still = |chunks: &[Vec<u8>]| {
+            let head = chunk(b"VP8X", &[0x10, 0, 0, 0, 63, 0, 0, 47, 0, 0]);
+            check(&file(&[&[head], chunks].concat())).is_ok()
+        };
+        let (alpha, picture) = (chunk(b"ALPH", &[0]), lossy(64, 48));
+        let animated = frame(64, 48, &picture);
+        assert!(still(&[alpha.clone(), picture.clone()]) && still(std::slice::from_ref(&picture)));
+        // A decoder that does not look for it before the picture finds it behind.
+        assert!(!still(&[picture.clone(), alpha.clone()]));
+        assert!(!still(&[picture.clone(), animated.clone()]) && !still(&[animated]));
+        assert!(!still(&[picture.clone(), lossless(64, 48)]));
+        let moving = |parts: &[Vec<u8>]| {
+            let head = chunk(b"VP8X", &[2, 0, 0, 0, 63, 0, 0, 47, 0, 0]);
+            check(&file(&[head, frame(64, 48, &parts.concat())])).is_ok()
+        };
+        let odd = chunk(b"ODD ", &picture[8..]);
+        assert!(moving(&[alpha.clone(), picture.clone(), odd.clone()]));
+        assert!(!moving(&[alpha, odd.clone(), picture.clone()]) && !moving(&[odd, picture]));
     }
 
     #[test]
@@ -295,7 +358,7 @@ mod tests {
             ));
             assert!(!fits(
                 flags,
-                &[frame(64, 48, &lossy(64, 48)), lossy(65, 48)]
+                &[frame(64, 48, &lossy(64, 48)), lossy(64, 48)]
             ));
             for other in [lossy(21, 10), lossy(20, 9), lossy(64, 48)] {
                 assert!(!fits(flags, &[frame(20, 10, &other)]));
@@ -305,9 +368,6 @@ mod tests {
                 ));
             }
         }
-        // Where no animation is stated, its pictures are part of the whole one.
-        assert!(fits(0x10, &[frame(20, 10, &lossy(64, 48))]));
-        assert!(!fits(0x10, &[frame(65, 48, &lossy(65, 48))]));
     }
 
     /// The head of a picture without loss.
@@ -336,7 +396,7 @@ mod tests {
             assert!(error.to_string().contains("more than once"));
         }
         // Another file behind it does not count.
-        assert!(check(&[file(&whole), file(&whole)].concat()).is_ok());
+        assert!(check(within(&[file(&whole), file(&whole)].concat())).is_ok());
     }
 
     #[test]

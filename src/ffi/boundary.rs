@@ -9,6 +9,7 @@ use std::sync::Once;
 use libc::c_char;
 
 use super::log;
+use super::types::reason_bits;
 use crate::error::{Error, ErrorCode, panic_text};
 
 pub(super) const OK: i32 = 0;
@@ -17,8 +18,31 @@ const INTERNAL: i32 = ErrorCode::Internal as i32;
 thread_local! {
     /// Ends with a NUL, or is empty.
     static LAST_ERROR: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    static LAST_FINDINGS: Cell<Findings> = const { Cell::new(Findings::NONE) };
     static PANIC_PLACE: RefCell<String> = const { RefCell::new(String::new()) };
     static CALLS: Cell<u32> = const { Cell::new(0) };
+}
+
+/// What was found in an image before it was refused.
+#[derive(Clone, Copy)]
+struct Findings {
+    reasons: u64,
+    faces: u32,
+}
+
+impl Findings {
+    const NONE: Findings = Findings {
+        reasons: 0,
+        faces: 0,
+    };
+
+    fn of(error: &Error) -> Findings {
+        let found = error.details();
+        Findings {
+            reasons: reason_bits(&found.reasons),
+            faces: found.faces.unwrap_or(0),
+        }
+    }
 }
 
 /// Runs a call that answers with a status. An error is remembered for the thread and logged, a
@@ -26,7 +50,7 @@ thread_local! {
 pub(super) fn status(function: &'static str, body: impl FnOnce() -> Result<(), Error>) -> i32 {
     value(function, INTERNAL, || match body() {
         Ok(()) => {
-            remember("");
+            remember("", Findings::NONE);
             OK
         }
         Err(error) => report(function, &error),
@@ -55,7 +79,7 @@ pub(super) fn value<T>(function: &'static str, on_panic: T, body: impl FnOnce() 
 fn report(function: &'static str, error: &Error) -> i32 {
     log::error(function, error);
     // Last, because the log callback may make calls of its own.
-    remember(error.detail());
+    remember(error.detail(), Findings::of(error));
     error.code() as i32
 }
 
@@ -71,7 +95,18 @@ pub(super) fn last_error() -> *const c_char {
         .unwrap_or(c"".as_ptr())
 }
 
-fn remember(reason: &str) {
+/// The LIVENESS_REASON_ bits of this thread's last call, if that refused its image for them.
+pub(super) fn last_reasons() -> u64 {
+    LAST_FINDINGS.get().reasons
+}
+
+/// The faces that this thread's last call counted, if it refused its image afterwards.
+pub(super) fn last_faces() -> u32 {
+    LAST_FINDINGS.get().faces
+}
+
+fn remember(reason: &str, findings: Findings) {
+    LAST_FINDINGS.set(findings);
     let _ = LAST_ERROR.try_with(|text| {
         let mut text = text.borrow_mut();
         text.clear();
@@ -151,6 +186,8 @@ fn force_panic(place: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ffi::types::{LIVENESS_REASON_SEVERAL_FACES, LIVENESS_REASON_TOO_DARK};
+    use crate::verdict::Reason;
     use std::ffi::CStr;
 
     fn reason() -> String {
@@ -172,6 +209,39 @@ mod tests {
             .join()
             .unwrap();
         assert_eq!((status("test", || Ok(())), reason().as_str()), (OK, ""));
+    }
+
+    #[test]
+    fn findings_are_those_of_the_last_call() {
+        let findings = || (last_reasons(), last_faces());
+        let refused = || {
+            Err(
+                Error::new(ErrorCode::FaceCount, "two").with(crate::error::Findings {
+                    reasons: vec![Reason::SeveralFaces, Reason::TooDark],
+                    faces: Some(2),
+                    ..Default::default()
+                }),
+            )
+        };
+        let bits = LIVENESS_REASON_SEVERAL_FACES | LIVENESS_REASON_TOO_DARK;
+        assert_eq!(findings(), (0, 0));
+        assert_eq!((status("test", refused), findings()), (51, (bits, 2)));
+        assert_eq!(value("test", 1, || 2), 2);
+        assert_eq!(findings(), (bits, 2));
+        std::thread::spawn(move || assert_eq!(findings(), (0, 0)))
+            .join()
+            .unwrap();
+        type Call = fn() -> Result<(), Error>;
+        let others: [Call; 3] = [
+            || Ok(()),
+            || Err(Error::unreadable("broken")),
+            || panic!("on purpose"),
+        ];
+        for other in others {
+            status("test", refused);
+            status("test", other);
+            assert_eq!(findings(), (0, 0));
+        }
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::pixels::Image;
 use crate::response;
 use crate::verdict::Verdict;
 
-use boundary::{cleared, last_error, status, value};
+use boundary::{cleared, last_error, last_faces, last_reasons, status, value};
 use registry::{Ended, Registry};
 use types::{
     LIVENESS_ERROR_INTERNAL, LIVENESS_JSON_DETAILS, LivenessConfig, LivenessPixels, LivenessResult,
@@ -363,6 +363,22 @@ pub extern "C" fn liveness_last_error() -> *const c_char {
     value("liveness_last_error", text::NONE, last_error)
 }
 
+/// Why the last call of this thread that answers with a status refused its image: LIVENESS_REASON_
+/// bits, for a program. They come with 51 and 52. 0 where it succeeded (a verdict has its reasons in
+/// liveness_result), and where it failed for anything but what is to be seen in the image.
+#[unsafe(no_mangle)]
+pub extern "C" fn liveness_last_reasons() -> u64 {
+    value("liveness_last_reasons", 0, last_reasons)
+}
+
+/// The number of faces that count in the image that the last call of this thread that answers with a
+/// status refused, with 51 or 52. 0 also where it succeeded, and where it failed before faces were
+/// looked for: LIVENESS_REASON_NO_FACE of liveness_last_reasons tells which.
+#[unsafe(no_mangle)]
+pub extern "C" fn liveness_last_faces() -> u32 {
+    value("liveness_last_faces", 0, last_faces)
+}
+
 /// Sets the function that gets the library's log lines up to `level` (LIVENESS_LOG_ERROR to
 /// LIVENESS_LOG_DEBUG), for all handles of the process. A null `callback` or LIVENESS_LOG_OFF
 /// makes the library silent again, which it is at first. It never writes to standard output or
@@ -569,6 +585,8 @@ mod tests {
                 "liveness_error_code_string" => return empty(liveness_error_code_string(51)),
                 "liveness_reason_name" => return empty(liveness_reason_name(1)),
                 "liveness_last_error" => return empty(liveness_last_error()),
+                "liveness_last_reasons" => return liveness_last_reasons() == 0,
+                "liveness_last_faces" => return liveness_last_faces() == 0,
                 other => panic!("{other} is exported and has no test"),
             }
         };

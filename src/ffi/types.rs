@@ -61,11 +61,11 @@ pub const LIVENESS_LOG_INFO: i32 = 3;
 /// Log level: also every verdict and every refused image. Never a pixel, never a file name.
 pub const LIVENESS_LOG_DEBUG: i32 = 4;
 
-/// Reason bit "no_face". It comes with status 051, so only in the details of the JSON.
+/// Reason bit "no_face". It comes with status 051, so from liveness_last_reasons.
 pub const LIVENESS_REASON_NO_FACE: u64 = 1;
-/// Reason bit "several_faces". It comes with status 051, so only in the details of the JSON.
+/// Reason bit "several_faces". It comes with status 051, so from liveness_last_reasons.
 pub const LIVENESS_REASON_SEVERAL_FACES: u64 = 2;
-/// Reason bit "face_mask". It comes with status 052, so only in the details of the JSON.
+/// Reason bit "face_mask". It comes with status 052, so from liveness_last_reasons.
 pub const LIVENESS_REASON_FACE_MASK: u64 = 4;
 /// Reason bit "face_too_small": the face is under 80 pixels high. One under 40 is status 051.
 pub const LIVENESS_REASON_FACE_TOO_SMALL: u64 = 8;
@@ -124,7 +124,7 @@ pub struct LivenessConfig {
     /// Default: 0.3.
     pub second_face_ratio: f32,
     /// 1: refuse an image with one of the quality reasons with status 051, after the look for a mask; which one
-    /// it was say the details of the JSON. Default: report the reasons only.
+    /// it was says liveness_last_reasons. Default: report the reasons only.
     pub strict_quality: u32,
     /// Longest time for a check in milliseconds; a longer one is status 005. The clock is looked at
     /// between the steps of a check and while a file is decoded, so an answer can be late by the time
@@ -413,10 +413,7 @@ impl From<&Verdict> for LivenessResult {
             threshold: details.threshold,
             print_probability: details.attack_type.print,
             replay_probability: details.attack_type.replay,
-            reasons: details
-                .reasons
-                .iter()
-                .fold(0, |bits, reason| bits | reason_bit(*reason)),
+            reasons: reason_bits(&details.reasons),
             faces: details.faces,
             face_score: face.score,
             face_x,
@@ -442,6 +439,13 @@ impl From<&Verdict> for LivenessResult {
             total_ms: timings.total as f32,
         }
     }
+}
+
+/// The LIVENESS_REASON_ bits of some reasons.
+pub(super) fn reason_bits(reasons: &[Reason]) -> u64 {
+    reasons
+        .iter()
+        .fold(0, |bits, reason| bits | reason_bit(*reason))
 }
 
 fn reason_bit(reason: Reason) -> u64 {

@@ -112,6 +112,23 @@ static void life_after_a_panic(void)
   liveness_free(engine);
 }
 
+/* A panic is what failed last, so for each of them an image is refused anew. */
+static void findings(void)
+{
+  liveness_engine *engine = default_engine();
+  liveness_result result = LIVENESS_RESULT_INIT;
+  const char *image = image_path("two_faces.png");
+  CHECK_NUMBER(liveness_check_file(engine, image, &result), LIVENESS_ERROR_FACE_COUNT);
+  panic_in("liveness_last_reasons");
+  CHECK_NUMBER(liveness_last_reasons(), 0);
+  no_panic();
+  CHECK_NUMBER(liveness_check_file(engine, image, &result), LIVENESS_ERROR_FACE_COUNT);
+  panic_in("liveness_last_faces");
+  CHECK_NUMBER(liveness_last_faces(), 0);
+  no_panic();
+  liveness_free(engine);
+}
+
 static void strings_and_numbers(void)
 {
   liveness_engine *engine = default_engine();
@@ -137,6 +154,7 @@ static void strings_and_numbers(void)
   panic_in("liveness_last_error");
   CHECK_TEXT(liveness_last_error(), "");
   no_panic();
+  findings();
 }
 
 const test panic_tests[] = {

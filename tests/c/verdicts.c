@@ -123,7 +123,14 @@ static void json_of_a_verdict(void)
   liveness_free(engine);
 }
 
-static void expect_refusal(const liveness_engine *engine, const char *name, int32_t status)
+static void expect_findings(uint64_t reasons, uint32_t faces)
+{
+  CHECK_NUMBER(liveness_last_reasons(), reasons);
+  CHECK_NUMBER(liveness_last_faces(), faces);
+}
+
+static void expect_refusal(const liveness_engine *engine, const char *name, int32_t status,
+                           uint64_t reasons, uint32_t faces)
 {
   liveness_result result = dirty_result();
   bytes file = read_file(image_path(name));
@@ -131,7 +138,12 @@ static void expect_refusal(const liveness_engine *engine, const char *name, int3
   CHECK_NUMBER(liveness_check_file(engine, image_path(name), &result), status);
   CHECK(is_zeroed(&result));
   CHECK(*liveness_last_error() != '\0');
+  expect_findings(reasons, faces);
+  CHECK_NUMBER(liveness_check(engine, (const uint8_t *)"x", 1, &result),
+               LIVENESS_ERROR_UNREADABLE_IMAGE);
+  expect_findings(0, 0);
   CHECK_NUMBER(liveness_check_json(engine, file.data, file.len, 0, &json), status);
+  expect_findings(reasons, faces);
   CHECK_TEXT(json, error_json(status));
   liveness_string_free(json);
   free(file.data);
@@ -140,15 +152,19 @@ static void expect_refusal(const liveness_engine *engine, const char *name, int3
 static void not_one_face_is_051(void)
 {
   liveness_engine *engine = default_engine();
-  expect_refusal(engine, "no_face.png", LIVENESS_ERROR_FACE_COUNT);
-  expect_refusal(engine, "two_faces.png", LIVENESS_ERROR_FACE_COUNT);
+  liveness_result result = LIVENESS_RESULT_INIT;
+  expect_refusal(engine, "no_face.png", LIVENESS_ERROR_FACE_COUNT, LIVENESS_REASON_NO_FACE, 0);
+  expect_refusal(engine, "two_faces.png", LIVENESS_ERROR_FACE_COUNT,
+                 LIVENESS_REASON_SEVERAL_FACES, 2);
+  CHECK_NUMBER(liveness_check_file(engine, image_path("face.png"), &result), LIVENESS_OK);
+  expect_findings(0, 0);
   liveness_free(engine);
 }
 
 static void a_mask_is_052(void)
 {
   liveness_engine *engine = default_engine();
-  expect_refusal(engine, "masked.png", LIVENESS_ERROR_MASK_DETECTED);
+  expect_refusal(engine, "masked.png", LIVENESS_ERROR_MASK_DETECTED, LIVENESS_REASON_FACE_MASK, 1);
   liveness_free(engine);
 }
 

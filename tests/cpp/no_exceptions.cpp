@@ -46,6 +46,18 @@ static void errors_are_outcomes(const Engine &engine)
   CHECK(liveness::Error(ErrorCode::internal, "").reason().empty());
   CHECK(std::string(liveness::Error(ErrorCode::internal, "").what()) ==
         "005: Server internal error, please try again.");
+  CHECK(error.reasons() == 0 && error.reason_names().empty() && error.faces() == 0);
+}
+
+/* what() ends at a NUL, behind which a reason of the stated length would be looked for. */
+static void a_reason_with_nuls_is_told_without_them()
+{
+  const liveness::Error broken(ErrorCode::internal, std::string_view("one\0two\0", 8));
+  CHECK(broken.reason() == "onetwo");
+  CHECK(std::string(broken.what()) == "005: Server internal error, please try again. (onetwo)");
+  const liveness::Error empty(ErrorCode::internal, std::string_view("\0\0\0", 3));
+  CHECK(empty.reason().empty());
+  CHECK(std::string(empty.what()) == "005: Server internal error, please try again.");
 }
 
 static void an_invalid_configuration_is_004()
@@ -73,6 +85,9 @@ static void nothing_is_unreadable_and_not_null(const Engine &engine)
   const liveness::Json json = engine.check_file_json(path);
   CHECK(json.status == LIVENESS_ERROR_UNREADABLE_IMAGE);
   CHECK(json.text == engine.check_json({nullptr, 0}).text);
+  const std::string with_details = engine.check_file_json(path, liveness::Details::yes).text;
+  CHECK(with_details == json.text.substr(0, json.text.size() - 1) +
+                            ",\"details\":{\"reason\":\"the path holds a NUL, so no file can have it\"}}");
 }
 
 static void a_moved_engine_refuses(const std::string &portrait)
@@ -136,6 +151,18 @@ static void quality_has_reasons(const Engine &engine, const std::string &inputs)
   CHECK(named);
 }
 
+static void a_refused_image_says_why(const Engine &engine, const std::string &inputs)
+{
+  const auto refused = [&](const char *name, ErrorCode kind, std::uint64_t reasons, std::uint32_t faces) {
+    const liveness::Error error = engine.try_check_file(inputs + "/" + name).error();
+    CHECK(error.kind() == kind && error.reasons() == reasons && error.faces() == faces);
+    CHECK(error.reason_names() == std::vector<std::string_view>{liveness_reason_name(reasons)});
+  };
+  refused("no-face.jpg", ErrorCode::face_count, LIVENESS_REASON_NO_FACE, 0);
+  refused("two-faces.jpg", ErrorCode::face_count, LIVENESS_REASON_SEVERAL_FACES, 2);
+  refused("mask.png", ErrorCode::mask_detected, LIVENESS_REASON_FACE_MASK, 1);
+}
+
 static void log_lines_arrive_while_the_logger_lives(const Engine &engine)
 {
   std::vector<std::string> lines;
@@ -162,6 +189,7 @@ int main(int argc, char **argv)
   CHECK(engine.try_info().value().find("\"models\":") != std::string::npos);
   CHECK(liveness::version() == EXPECTED_VERSION);
   errors_are_outcomes(engine);
+  a_reason_with_nuls_is_told_without_them();
   an_invalid_configuration_is_004();
   nothing_is_unreadable_and_not_null(engine);
   a_moved_engine_refuses(portrait);
@@ -169,6 +197,7 @@ int main(int argc, char **argv)
   results_held_by_reference_live_on(engine, inputs);
   an_attack_is_a_value_and_not_live(engine, inputs);
   quality_has_reasons(engine, inputs);
+  a_refused_image_says_why(engine, inputs);
   log_lines_arrive_while_the_logger_lives(engine);
   return finish("no_exceptions");
 }

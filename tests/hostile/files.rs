@@ -72,8 +72,9 @@ fn one_symbol(class: u8, symbol: u8) -> Vec<u8> {
     segment(0xc4, &[&[class][..], &lengths, &[symbol]].concat())
 }
 
-/// A grey progressive JPEG with this many scans after the first. Each says that all blocks end at
-/// once, in some bytes, and yet a decoder walks over every block.
+/// A grey progressive JPEG with this many scans after the first: fourteen for each coefficient, one for each of its
+/// bits, as far as there are coefficients. Each says that all blocks end at once, in some bytes, and yet a decoder walks
+/// over every block.
 pub fn scans_jpeg(side: u16, scans: usize) -> Vec<u8> {
     let sides = [side.to_be_bytes(), side.to_be_bytes()].concat();
     let blocks = usize::from(side).div_ceil(8).pow(2);
@@ -100,8 +101,11 @@ pub fn scans_jpeg(side: u16, scans: usize) -> Vec<u8> {
         }
     }
     for scan in 0..scans {
-        let approximation = if scan == 0 { 13 } else { 13 << 4 | 12 };
-        bytes.extend(segment(0xda, &[1, 1, 0, 1, 63, approximation]));
+        const PASSES: usize = 14;
+        let band = (1 + scan / PASSES) as u8;
+        let low = (PASSES - 1 - scan % PASSES) as u8;
+        let high = if scan % PASSES == 0 { 0 } else { low + 1 };
+        bytes.extend(segment(0xda, &[1, 1, 0, band, band, high << 4 | low]));
         bytes.extend(&run);
     }
     bytes.extend([0xff, 0xd9]);

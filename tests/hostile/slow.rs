@@ -38,7 +38,7 @@ fn bombs() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ("a JPEG of scans hidden in comments", "002", in_comments),
         (
             "a JPEG of extended XMP in thousands of parts",
-            "002",
+            "051",
             files::extended_xmp(20_000, 50_000),
         ),
         (
@@ -193,7 +193,7 @@ fn claims() -> Vec<(&'static str, &'static [&'static str], Vec<u8>)> {
         ),
         (
             "a GIF of a pixel with a larger frame",
-            JUDGED,
+            &["002"],
             files::outgrown_gif(64),
         ),
         (

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import codecs
+import errno
 import gzip
 import io
 import json
 import os
+import pickle
 import sys
 from pathlib import Path
 from typing import Any, cast
@@ -405,8 +407,11 @@ def test_a_cause_is_told_in_short(engine: Liveness) -> None:
 
 def test_a_path_with_a_nul_names_no_other_file(engine: Liveness) -> None:
     for path in (f"{PORTRAIT}\0.png", Path(f"{PORTRAIT}\0")):
-        with pytest.raises(liveness.RequestError, match="NUL"):
+        with pytest.raises(liveness.ImageError, match="has a NUL inside, so no file can have it"):
             engine.check(path)
+        answer = json.loads(engine.check_json(path, details=True))
+        assert answer["error_code"] == "002"
+        assert PORTRAIT.name not in answer["details"]["reason"]
 
 
 def test_a_stream_without_end_is_too_large(engine: Liveness) -> None:
@@ -428,6 +433,39 @@ def test_a_stream_that_cannot_be_read_is_unreadable(engine: Liveness) -> None:
     with pytest.raises(liveness.ImageError, match="the network is down") as raised:
         engine.check(Broken())
     assert isinstance(raised.value.__cause__, OSError)
+
+
+def test_json_does_not_say_what_a_file_is_called(engine: Liveness) -> None:
+    """An exception of the system's or a package's names files; JSON is logged and sent on."""
+    name = "/srv/customers/jane-doe.jpg"
+
+    class Broken(io.RawIOBase):
+        def __init__(self, error: Exception) -> None:
+            self.error = error
+
+        def read(self, _size: int = -1, /) -> bytes:
+            raise self.error
+
+    class BrokenImage(Image.Image):
+        size = (10, 10)
+
+        def load(self) -> None:
+            raise OSError(f"image file {name} is truncated")
+
+    denied = PermissionError(errno.EACCES, os.strerror(errno.EACCES), name)
+    for source, told in (
+        (Broken(denied), "the file object cannot be read: PermissionError: Permission denied"),
+        (Broken(KeyError(name)), "the file object cannot be read: KeyError"),
+        (Broken(OSError(name)), "the file object cannot be read: OSError"),
+        (BrokenImage(), "PIL cannot decode the image: OSError"),
+    ):
+        answer = json.loads(engine.check_json(source, details=True))
+        assert (answer["error_code"], answer["details"]["reason"]) == ("002", told)
+        with pytest.raises(liveness.ImageError, match=name) as raised:
+            engine.check(source)
+        for error in (raised.value, pickle.loads(pickle.dumps(raised.value))):
+            assert name in error.reason
+            assert json.loads(error.to_json(details=True)) == answer
 
 
 def test_json_is_the_librarys(engine: Liveness, two_people: Array) -> None:

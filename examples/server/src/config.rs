@@ -102,16 +102,16 @@ pub struct Options {
     #[arg(long, env = "LIVENESS_QUEUE_TIMEOUT", default_value = "10", value_parser = seconds, value_name = "SECONDS")]
     pub queue_timeout: Duration,
 
-    /// Longest wait for a request's header, also on an idle connection, in HTTP/1 and HTTP/2
-    #[arg(long, env = "LIVENESS_HEADER_TIMEOUT", default_value = "15", value_parser = seconds, value_name = "SECONDS")]
+    /// Longest wait for a request's header, also on an idle connection, in HTTP/1 and HTTP/2; not 0
+    #[arg(long, env = "LIVENESS_HEADER_TIMEOUT", default_value = "15", value_parser = patience, value_name = "SECONDS")]
     pub header_timeout: Duration,
 
-    /// Longest pause of a sender within a body
-    #[arg(long, env = "LIVENESS_IDLE_TIMEOUT", default_value = "10", value_parser = seconds, value_name = "SECONDS")]
+    /// Longest pause of a sender within a body; not 0
+    #[arg(long, env = "LIVENESS_IDLE_TIMEOUT", default_value = "10", value_parser = patience, value_name = "SECONDS")]
     pub idle_timeout: Duration,
 
-    /// Longest time for a whole body
-    #[arg(long, env = "LIVENESS_UPLOAD_TIMEOUT", default_value = "60", value_parser = seconds, value_name = "SECONDS")]
+    /// Longest time for a whole body; not 0
+    #[arg(long, env = "LIVENESS_UPLOAD_TIMEOUT", default_value = "60", value_parser = patience, value_name = "SECONDS")]
     pub upload_timeout: Duration,
 
     /// Time from being told to stop, and /readyz saying so, until no connection is accepted any more
@@ -191,6 +191,15 @@ fn seconds(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "give a number of seconds, such as 10 or 0.5".into())
 }
 
+/// A time within which a sender has to get something done.
+fn patience(text: &str) -> Result<Duration, String> {
+    let patience = seconds(text)?;
+    if patience.is_zero() {
+        return Err("every request would be refused; give a positive number, such as 0.5".into());
+    }
+    Ok(patience)
+}
+
 /// An origin, which is compared with a browser's byte for byte.
 fn origin(text: &str) -> Result<HeaderValue, String> {
     let sent = as_sent(text).ok_or("give scheme and host, such as https://app.example, or *")?;
@@ -266,6 +275,23 @@ mod tests {
                 .len(),
             2
         );
+    }
+
+    #[test]
+    fn senders_get_some_time() {
+        for option in ["--header-timeout", "--idle-timeout", "--upload-timeout"] {
+            for none in ["0", "0.0", "1e-12"] {
+                let cause = options(&[option, none]).unwrap_err().to_string();
+                for part in [option, "would be refused", "give a positive number"] {
+                    assert!(cause.contains(part), "{cause}");
+                }
+            }
+            assert!(options(&[option, "0.001"]).is_ok(), "{option}");
+        }
+        // Nobody has to wait for a check or at the end.
+        for option in ["--queue-timeout", "--shutdown-delay", "--shutdown-timeout"] {
+            assert!(options(&[option, "0"]).is_ok(), "{option}");
+        }
     }
 
     #[test]

@@ -23,6 +23,7 @@ mod reader;
 mod routes;
 mod server;
 mod telemetry;
+mod texts;
 
 pub use config::Options;
 pub use keys::{Keys, KeysError};

@@ -1,7 +1,9 @@
 //! What is counted, for Prometheus.
 
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
+use axum::body::Bytes;
 use liveness::Timings;
 use prometheus::{
     Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
@@ -10,6 +12,7 @@ use prometheus::{
 
 use crate::answer::Outcome;
 use crate::log;
+use crate::texts::Texts;
 
 /// Seconds; a check takes about ten milliseconds, an upload over a mobile network many seconds.
 const BUCKETS: [f64; 14] = [
@@ -40,6 +43,7 @@ pub struct Metrics {
     uploads: IntGauge,
     engine: IntGaugeVec,
     log_dropped: IntCounter,
+    texts: Mutex<Texts>,
 }
 
 /// One more as long as it lives.
@@ -110,6 +114,7 @@ impl Metrics {
                 "liveness_log_lines_dropped_total",
                 "Lines of the log that nobody read in time.",
             )?,
+            texts: Mutex::default(),
         };
         metrics.register()?;
         Ok(metrics)
@@ -189,8 +194,13 @@ impl Metrics {
         }
     }
 
-    /// All of it in Prometheus' text format.
-    pub fn text(&self) -> Result<Vec<u8>, prometheus::Error> {
+    /// All of it in Prometheus' text format; some seconds old where earlier texts are not read yet.
+    pub fn text(&self) -> Result<Bytes, prometheus::Error> {
+        let mut texts = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
+        texts.get(Instant::now(), || self.encode())
+    }
+
+    fn encode(&self) -> Result<Vec<u8>, prometheus::Error> {
         self.log_dropped.inc_by(log::newly_dropped());
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;

@@ -26,8 +26,10 @@ use crate::routes::{App, router};
 const KEYS_INTERVAL: Duration = Duration::from_secs(2);
 /// How often a peer of HTTP/2 is asked whether it still lives, while it waits for an answer.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
-/// Requests at once on one HTTP/2 connection.
-const MAX_STREAMS: u32 = 64;
+/// Requests at once on one HTTP/2 connection. A stranger may leave as many answers unread, each of
+/// which takes memory as long as the connection lives; browsers and proxies get on with as many, and
+/// ask for the rest when there is an answer.
+const MAX_STREAMS: u32 = 8;
 /// Requests on one HTTP/2 connection that may be taken back before the server gets to them. A
 /// connection with more ends: to ask and take back would cost nobody but the server.
 const MAX_RESETS: usize = 20;

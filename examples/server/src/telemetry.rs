@@ -238,7 +238,7 @@ mod tests {
             .unwrap();
         let _ = tokio::time::timeout(Duration::from_millis(20), routes.oneshot(request)).await;
         let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-        let metrics = String::from_utf8(app.metrics.text().unwrap()).unwrap();
+        let metrics = String::from_utf8(app.metrics.text().unwrap().to_vec()).unwrap();
         (log.lines().map(str::to_owned).collect(), metrics)
     }
 

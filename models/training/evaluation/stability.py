@@ -5,7 +5,7 @@
 
 Two measurements. *Jitter*: the networks on every image, its box moved by up to 10 % of its sides and scaled by 0.9
 to 1.1. *Disturbances*, with --library: the built library on the image recompressed, rescaled, brightened,
-darkened and sharpened. Stated are the standard deviation of live_probability per image (its mean), and the share of
+darkened, sharpened and seen through a hazy lens. Stated are the standard deviation of live_probability per image (its mean), and the share of
 verdicts that differ from that of the undisturbed image; an image that loses or gains its verdict is counted apart.
 """
 
@@ -57,6 +57,11 @@ def _sharpen(radius: float, share: float) -> Disturbance:
     return apply
 
 
+def _haze(share: float) -> Disturbance:
+    """Stray light, as much everywhere, of a lens that is not clean: so much of what white gives, in linear light."""
+    return _tone(lambda v: ((1 - share) * v**2.2 + share) ** (1 / 2.2))
+
+
 DISTURBANCES: dict[str, Disturbance] = {
     "JPEG 95": _jpeg(95),
     "JPEG 85": _jpeg(85),
@@ -71,6 +76,8 @@ DISTURBANCES: dict[str, Disturbance] = {
     "gamma 0.7": _tone(lambda v: v**0.7),
     "gamma 1.4": _tone(lambda v: v**1.4),
     "sharpened": _sharpen(2.0, 2.0),
+    "haze of 2 %": _haze(0.02),
+    "haze of 5 %": _haze(0.05),
 }
 
 

@@ -25,6 +25,7 @@ class Camera:
         image = self._glare(image)
         image = self._soften(image)
         image = self._tone(image)
+        image = self._levels(image)
         image = self._grain(image)
         image = self._process(image)
         return self._encode(image)
@@ -53,7 +54,7 @@ class Camera:
         return image
 
     def _tone(self, image: np.ndarray) -> np.ndarray:
-        """Exposure and white balance in linear light, then a tone curve: one table per channel."""
+        """Exposure, white balance and stray light in linear light, then a tone curve: one table per channel."""
         rng = self._rng
         exposure, kind = np.exp(rng.normal(0, 0.35)), rng.random()
         if kind < 0.15:
@@ -63,12 +64,24 @@ class Camera:
         warmth = rng.normal(0, 0.12) if rng.random() > 0.1 else rng.uniform(-0.45, 0.45)
         gains = np.exp(np.float32([warmth, rng.normal(0, 0.04), -warmth])) * exposure
         light = np.linspace(0, 1, 256, dtype=np.float32)[:, None] ** 2.2 * gains
-        value = np.clip(light + rng.uniform(0, 0.01), 0, None) ** (1 / 2.2)
+        # Hazy front lenses raise every black, as paper and displays do: alike in both classes, or grey blacks mean attack.
+        veil = rng.uniform(0, 0.06 if rng.random() < 0.35 else 0.01)
+        value = (light + veil) ** (1 / 2.2)
         pivot = rng.uniform(0.3, 0.6)
         value = (value - pivot) * np.exp(rng.normal(0, 0.15)) + pivot
         value = np.clip(value, 0, 1) ** np.exp(rng.normal(0, 0.12))
         image = cv2.LUT(image, (value * 255 + 0.5).astype(np.uint8)[None])
         return self._saturate(image)
+
+    def _levels(self, image: np.ndarray) -> np.ndarray:
+        """What makes of the darkest and brightest parts almost black and white, as many cameras do."""
+        rng = self._rng
+        if rng.random() > 0.3:
+            return image
+        low, high = np.percentile(image[::4, ::4], (1, 99))
+        black, white = rng.uniform(0, 20), rng.uniform(200, 255)
+        table = (np.arange(256, dtype=np.float32) - low) * ((white - black) / max(high - low, 30)) + black
+        return cv2.LUT(image, np.clip(table + 0.5, 0, 255).astype(np.uint8))
 
     def _saturate(self, image: np.ndarray) -> np.ndarray:
         chance = self._rng.random()
@@ -92,12 +105,10 @@ class Camera:
             return cv2.bilateralFilter(image, 5, rng.uniform(10, 40), 3)
         if kind < 0.1:
             return cv2.medianBlur(image, 3)
-        if kind < 0.24:
-            amount = rng.uniform(0.3, 1.5)
-            return cv2.addWeighted(image, 1 + amount, cv2.GaussianBlur(image, (0, 0), rng.uniform(0.7, 2)), -amount, 0)
-        if kind < 0.31:  # local contrast of phones' night and portrait modes: wide halos
-            amount = rng.uniform(0.5, 2.2)
-            return cv2.addWeighted(image, 1 + amount, cv2.GaussianBlur(image, (0, 0), rng.uniform(2, 6)), -amount, 0)
+        if kind < 0.3:
+            return _sharpened(image, rng.uniform(0.3, 2.5), rng.uniform(0.5, 2.5))
+        if kind < 0.38:  # local contrast of phones' night and portrait modes: wide halos
+            return _sharpened(image, rng.uniform(0.5, 2.2), rng.uniform(2, 6))
         return image
 
     def _encode(self, image: np.ndarray) -> np.ndarray:
@@ -105,3 +116,8 @@ class Camera:
         if rng.random() < 0.2:
             return image
         return augment.jpeg(image, rng, 45, 96) if rng.random() < 0.85 else augment.jpeg(image, rng, 35, 50)
+
+
+def _sharpened(image: np.ndarray, amount: float, radius: float) -> np.ndarray:
+    """Unsharp mask."""
+    return cv2.addWeighted(image, 1 + amount, cv2.GaussianBlur(image, (0, 0), radius), -amount, 0)

@@ -20,11 +20,15 @@ from .camera import Camera
 
 SIZE = 128
 CROPS = {"tight": ("square", 1.5), "context": ("box", 3.2)}
-TRUNCATED = 0.45  # share of the images whose surroundings are cut away
-CUT_OFF, CUT_OFF_MOST = 0.2, 0.3  # share of those that end within the face, at one side; how much of it is gone at most
+TRUNCATED = 0.65  # share of the images whose surroundings are cut away: where a face stands in its frame tells the source
+CUT_OFF, CUT_OFF_MOST = 0.14, 0.3  # share of those that end within the face, at one side; how much of it is gone at most
+SMALLEST, LARGEST = 40, 200  # px of a face; the library judges no smaller one
+ENLARGED = 0.3  # share of the images that were smaller
 # What the third teacher is shown instead of the tight crop: the square at the place and in the size that the face asks
 # for, mirrored where the image ends.
 MIRRORED = "mirrored"
+# Where the tight crop lies in that one: left, top, width and height, as shares of its side.
+WITHIN = "within"
 CUTS = 2
 PRINT, REPLAY, UNKNOWN = 0, 1, -1
 SPECIES = {"print": PRINT, "screen": REPLAY, "replay": REPLAY, "spoof": UNKNOWN}
@@ -54,11 +58,16 @@ def is_usable(record: dataset.Record) -> bool:
     return record.largest is not None and record.largest.score >= 0.65 and record.largest.size >= 32
 
 
+def _is_shown(record: dataset.Record) -> bool:
+    """Usable, and large enough for the library: smaller ones are nearly all bona fide, which would be learned."""
+    return is_usable(record) and record.largest.size >= SMALLEST
+
+
 def taught_faces(record: dataset.Record) -> list[dataset.Face]:
     """The faces of an image that training shows: every clear one where no label of the image is at stake."""
     if record.source in UNLABELLED:
         return [face for face in record.faces if face.score >= 0.8 and face.size >= 40]
-    return [record.largest] if _is_known(record) and is_usable(record) else []
+    return [record.largest] if _is_known(record) and _is_shown(record) else []
 
 
 @dataclass(frozen=True)
@@ -98,7 +107,7 @@ def real_sources(root: str | Path) -> list[Source]:
     """Sources of the training split."""
     groups: dict[tuple[str, bool], list[dataset.Record]] = {}
     for record in dataset.load(root, split="train"):
-        if _is_known(record) and is_usable(record):
+        if _is_known(record) and _is_shown(record):
             groups.setdefault((record.source, record.live), []).append(record)
     sources = []
     for (name, live), records in sorted(groups.items()):
@@ -142,7 +151,7 @@ def unlabelled_sources(root: str | Path) -> list[Source]:
 class Clip:
     """One photographed face: what the networks see of it, cut several times, and what is known."""
 
-    crops: dict[str, np.ndarray]  # uint8 RGB, CUTS x SIZE x SIZE x 3: one per network, and MIRRORED
+    crops: dict[str, np.ndarray]  # uint8 RGB, CUTS x SIZE x SIZE x 3: one per network, and MIRRORED; float WITHIN, CUTS x 4
     trust: float  # how far the label, not the teachers, decides the target
     live: bool | None  # None where nobody says
     species: int
@@ -177,18 +186,19 @@ class Stream:
         return Clip(crops, source.trust, source.live, source.species[pick], source.origins[pick])
 
     def _distance(self, image: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Resample as if the face were nearer or farther: it becomes 56 to 200 px high."""
+        """Resample as if the face were farther: it becomes 40 to 200 px large where it was as large.
+
+        No image is left as it is, whose JPEG blocks would tell how it came.
+        """
         rng, size = self._rng, float(max(box[2:]))
-        wanted = min(float(np.exp(rng.uniform(np.log(56), np.log(200)))), size * 1.3)
-        wanted = min(wanted, 480 * size / max(image.shape[:2]))
-        factor = wanted / size
-        if factor < 1:
-            mode = cv2.INTER_AREA if rng.random() < 0.7 else cv2.INTER_LINEAR
-        else:
-            mode = cv2.INTER_LINEAR if rng.random() < 0.5 else cv2.INTER_CUBIC
-        small = (max(8, round(image.shape[1] * factor)), max(8, round(image.shape[0] * factor)))
-        ratio = np.float32([small[0] / image.shape[1], small[1] / image.shape[0]] * 2)
-        return cv2.resize(np.ascontiguousarray(image), small, interpolation=mode), box * ratio
+        wanted = float(np.exp(rng.uniform(np.log(SMALLEST), np.log(LARGEST))))
+        wanted = min(wanted, size * rng.uniform(0.9, 0.99), 480 * size / max(image.shape[:2]))
+        # Sources differ in how large their faces are: enlarged are as many of the large as of the small ones, so that it
+        # tells nothing.
+        enlarged = float(rng.uniform(1, 1.3)) if rng.random() < ENLARGED else 1.0
+        small = resized(image, wanted / size / enlarged, cv2.INTER_AREA if rng.random() < 0.7 else cv2.INTER_LINEAR)
+        out = resized(small, enlarged, cv2.INTER_LINEAR if rng.random() < 0.5 else cv2.INTER_CUBIC)
+        return out, box * np.float32([out.shape[1] / image.shape[1], out.shape[0] / image.shape[0]] * 2)
 
     def _jittered(self, box: np.ndarray) -> np.ndarray:
         rng = self._rng
@@ -203,7 +213,15 @@ class Stream:
         height, width = image.shape[:2]
         crops = {name: cut(image, crop_rect(box, width, height, *shape), SIZE) for name, shape in CROPS.items()}
         crops[MIRRORED] = mirrored_cut(image, box)
-        return {name: crop[:, ::-1] if flip else crop for name, crop in crops.items()}
+        crops = {name: crop[:, ::-1] if flip else crop for name, crop in crops.items()}
+        left, top, wide, high = within(crop_rect(box, width, height, *CROPS["tight"]), mirrored_rect(box, width, height))
+        return crops | {WITHIN: np.float32([1 - left - wide if flip else left, top, wide, high])}
+
+
+def resized(image: np.ndarray, factor: float, mode: int) -> np.ndarray:
+    """Larger or smaller by a factor, at least 8 px."""
+    size = [max(8, round(side * factor)) for side in image.shape[1::-1]]
+    return cv2.resize(np.ascontiguousarray(image), size, interpolation=mode)
 
 
 def truncated(rng: np.random.Generator, image: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -222,12 +240,22 @@ def truncated(rng: np.random.Generator, image: np.ndarray, box: np.ndarray) -> t
     return image[y0:y1, x0:x1], box - np.float32([x0, y0, 0, 0])
 
 
+def mirrored_rect(box: np.ndarray, width: int, height: int) -> np.ndarray:
+    """The square that the tight crop would be if the image did not end."""
+    x, y, w, h = clip_box(box, width, height)
+    side = CROPS["tight"][1] * max(w, h)
+    return np.float32([x + w / 2 - side / 2, y + h / 2 - side / 2, side, side])
+
+
+def within(inner: np.ndarray, outer: np.ndarray) -> np.ndarray:
+    """A rectangle x, y, w, h as shares of another one."""
+    return np.float32([*(inner[:2] - outer[:2]), *inner[2:]]) / np.tile(outer[2:], 2)
+
+
 def mirrored_cut(image: np.ndarray, box: np.ndarray) -> np.ndarray:
     """The tight crop, but neither moved nor reduced where the image ends: mirrored there."""
     height, width = image.shape[:2]
-    x, y, w, h = clip_box(box, width, height)
-    side = CROPS["tight"][1] * max(w, h)
-    left, top = x + w / 2 - side / 2, y + h / 2 - side / 2
+    left, top, side, _ = mirrored_rect(box, width, height)
     margins = [max(0, int(np.ceil(beyond))) for beyond in (-top, top + side - height, -left, left + side - width)]
     wider = cv2.copyMakeBorder(image, *margins, cv2.BORDER_REFLECT_101) if any(margins) else image
     return cut(wider, np.float32([left + margins[2], top + margins[0], side, side]), SIZE)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F
 
-from .clips import CUTS, UNKNOWN
+from .clips import CUTS, UNKNOWN, WITHIN
 
 COARSENESS = 2, 4  # px that a texture is finer than, at most
 
@@ -31,6 +31,8 @@ def with_mixtures(batch: Batch, share: float, generator: torch.Generator) -> Bat
         return mixture(cuts[first].float(), cuts[second].float()).clamp(0, 255).round().to(values.dtype).flatten(0, 1)
 
     out = {key: torch.cat([v, mixed(v)]) for key, v in batch.items() if v.dtype == torch.uint8}
+    # Two clips lie in two places: what is to be seen where is not known of their mixture.
+    out[WITHIN] = torch.cat([batch[WITHIN], torch.full((CUTS * len(first), 4), torch.nan)])
     out["live"] = torch.cat([batch["live"], torch.full((len(first),), torch.nan)])
     out["trust"] = torch.cat([batch["trust"], torch.zeros(len(first))])
     out["species"] = torch.cat([batch["species"], torch.full((len(first),), UNKNOWN)])

@@ -12,6 +12,7 @@ from torch.utils.hooks import RemovableHandle
 IMITATION_SHARE = 1.0
 # Of the mean square of the features, added where the teachers' answers are fitted: features are correlated.
 RIDGE = 1e-3
+WIDTHS = (16, 32, 64, 128)
 
 
 def _conv(inputs: int, outputs: int, stride: int = 1) -> list[nn.Module]:
@@ -42,7 +43,7 @@ class LivenessNet(nn.Module):
         dropout: float = 0.15,
     ):
         super().__init__()
-        widths = (16, 32, 64, 128)
+        widths = WIDTHS
         layers: list[nn.Module] = [*_conv(3, widths[0], 2), nn.ReLU(inplace=True)]
         for before, width, count in zip(widths, widths[1:], blocks, strict=False):
             layers += [*_conv(before, width, 2), nn.ReLU(inplace=True), *(Residual(width) for _ in range(count))]
@@ -57,7 +58,10 @@ class LivenessNet(nn.Module):
         self.register_buffer("imitated", torch.tensor(imitated), persistent=False)
 
     def embed(self, x: torch.Tensor) -> torch.Tensor:
-        maps = self.features(x)
+        return self.pooled(self.features(x))
+
+    def pooled(self, maps: torch.Tensor) -> torch.Tensor:
+        """What the answers are linear in, of the last maps."""
         # The maximum keeps a local cue (an edge, a gloss spot, a finger) that the mean would dilute.
         return self.dropout(torch.cat([maps.mean((2, 3)), maps.amax((2, 3))], 1))
 

@@ -88,7 +88,7 @@ def _ink(rng: Rng, light: np.ndarray) -> np.ndarray:
     grey = light.mean(2, keepdims=True)
     saturation = rng.uniform(0.45, 1.05) if rng.random() > 0.12 else 0.0
     light = np.clip(grey + (light - grey) * saturation, 0, 1) ** rng.uniform(0.75, 1.35)
-    black, white = rng.uniform(0.004, 0.05), rng.uniform(0.55, 0.95)
+    black, white = _log_uniform(rng, 0.003, 0.03), rng.uniform(0.55, 0.95)
     return (black + (white - black) * light) * rng.uniform(0.88, 1.04, 3).astype(np.float32)
 
 
@@ -131,7 +131,7 @@ def _gloss(rng: Rng, light: np.ndarray, strength: float) -> np.ndarray:
         v = ((yy - cy) * np.cos(angle) - (xx - cx) * np.sin(angle)) / (rng.uniform(0.03, 0.3) * height)
         spot = np.exp(-(u**2) - v**2) if rng.random() < 0.7 else ((abs(u) < 1) & (abs(v) < 1)).astype(np.float32)
         colour = rng.uniform(0.85, 1.0, 3).astype(np.float32)
-        light = light + _blur(spot, 2.0)[..., None] * (rng.uniform(0.03, 0.6) * strength) * colour
+        light = light + _blur(spot, 2.0)[..., None] * (_log_uniform(rng, 0.02, 0.6) * strength) * colour
     return light
 
 
@@ -178,7 +178,7 @@ def _emission(rng: Rng, light: np.ndarray) -> np.ndarray:
     if rng.random() < 0.12:
         light = np.round(np.clip(light, 0, 1) ** 0.4545 * 32) / 32
         light = light**2.2
-    return np.minimum(light * tint, 1.3) + rng.uniform(0, 0.02)
+    return np.minimum(light * tint, 1.3) + rng.uniform(0, 0.01)
 
 
 def _subpixels(rng: Rng, light: np.ndarray, limit: int = 1500) -> tuple[np.ndarray, int]:
@@ -263,7 +263,7 @@ def _rounded(height: int, width: int, radius: float) -> np.ndarray:
 
 def _reflection(rng: Rng, light: np.ndarray, scene: np.ndarray) -> np.ndarray:
     mirrored = cv2.resize(scene, (light.shape[1], light.shape[0]))[:, ::-1]
-    return light + _blur(to_linear(mirrored), rng.uniform(1, 12)) * rng.uniform(0.01, 0.15)
+    return light + _blur(to_linear(mirrored), rng.uniform(1, 12)) * _log_uniform(rng, 0.004, 0.1)
 
 
 def _screen(rng: Rng, light: np.ndarray, box: np.ndarray, fill: bool, scene: np.ndarray) -> tuple[Medium, int]:
@@ -311,7 +311,8 @@ def _place(rng: Rng, medium: Medium, fill: bool, frame: tuple[int, int]) -> np.n
         turn, bend = rng.normal(0, 0.03), 0.008
     else:
         scale = rng.uniform(0.17, 0.52) * min(height, width * 1.2) / max(medium.box[2:])
-        centre = np.float32([width * rng.uniform(0.35, 0.65), height * rng.uniform(0.4, 0.6)]) - face * scale
+        # As high as people are in photographs of their own, or where a face is tells the class.
+        centre = np.float32([width * rng.uniform(0.32, 0.68), height * rng.uniform(0.28, 0.6)]) - face * scale
         turn, bend = rng.normal(0, 0.09), 0.025
     rotation = np.float32([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     target = ((corners - middle) * scale) @ rotation.T + centre

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -18,10 +19,11 @@ import torch
 from onnx import helper, numpy_helper
 from torch.nn import functional as F
 
-from ..detector.predict import open_session
 from ..geometry import clip_box
 
 FILES = ("2.7_80x80_MiniFASNetV2.onnx", "4_0_0_80x80_MiniFASNetV1SE.onnx", "minifas_1.5.onnx")
+# The last map of each, n x 128 x h x w, and what its answer is linear in, n x 128.
+LAST_MAP, LAST_EMBEDDING = "/conv_5/model/model.1/Add_output_0", "/bn/BatchNormalization_output_0"
 # Mean and standard deviation of each teacher's live logit over the labelled training images: the logits are added
 # standardised. An earlier run of ``python -m training.spoof.calibrate_teachers`` printed them; today it prints
 # (-2.016, 4.714), (-2.209, 4.543), (-3.885, 4.767) and an offset of -0.05.
@@ -80,31 +82,54 @@ def _live_logit(number: int, raw: torch.Tensor) -> torch.Tensor:
     return ((p + 1e-4) / (1 - p + 1e-4)).log()
 
 
-def _run(session: onnxruntime.InferenceSession, x: np.ndarray) -> np.ndarray:
-    return session.run(None, {session.get_inputs()[0].name: x})[0]
+class Told(NamedTuple):
+    """What teachers say of n pictures: live log-odds n x 3, and of each teacher its last map and embedding."""
+
+    answers: torch.Tensor
+    maps: list[torch.Tensor]
+    embeddings: list[torch.Tensor]
+
+
+def _opened(path: Path) -> onnxruntime.InferenceSession:
+    """A teacher that gives its last map and embedding beside its outputs; one thread."""
+    model = onnx.load(str(path))
+    model.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in (LAST_MAP, LAST_EMBEDDING))
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+def _run(session: onnxruntime.InferenceSession, x: np.ndarray) -> list[np.ndarray]:
+    return session.run(None, {session.get_inputs()[0].name: x})
 
 
 class Teachers:
     """The three teachers in ONNX Runtime; not thread-safe, one instance per process."""
 
     def __init__(self, folder: str | Path, threads: int = 1):
-        self._sessions = [open_session(Path(folder) / name) for name in FILES]
+        self._sessions = [_opened(Path(folder) / name) for name in FILES]
         self._threads = ThreadPoolExecutor(threads)
 
     def logits(self, image: np.ndarray, box: np.ndarray) -> np.ndarray:
         """Live log-odds of each teacher for an RGB image and a face box x, y, w, h."""
-        return self.answers([torch.from_numpy(view[None]) for view in views(image, box)])[0].numpy()
+        return self.told([torch.from_numpy(view[None]) for view in views(image, box)]).answers[0].numpy()
 
-    def answers(self, seen: list[torch.Tensor]) -> torch.Tensor:
-        """Live log-odds n x 3, of uint8 batches of ``views`` or ``seen_in``: one tensor for each teacher."""
+    def told(self, seen: list[torch.Tensor]) -> Told:
+        """Of uint8 batches of ``views`` or ``seen_in``: one tensor for each teacher."""
         out = []
         for number, (session, batch) in enumerate(zip(self._sessions, seen, strict=True)):
             x = _as_input(number, batch).numpy()
             # Two of the files are made for one image at a time, and threads for several images are a third faster than
             # threads within one.
-            raw = np.concatenate(list(self._threads.map(partial(_run, session), np.split(x, len(x)))))
-            out.append(_live_logit(number, torch.from_numpy(raw)))
-        return torch.stack(out, 1)
+            each = self._threads.map(partial(_run, session), np.split(x, len(x)))
+            out.append([torch.from_numpy(np.concatenate(parts)) for parts in zip(*each, strict=True)])
+        return _told(out)
+
+
+def _told(outputs: list[list[torch.Tensor]]) -> Told:
+    """From raw output, last map and embedding of each teacher."""
+    raw, maps, embeddings = (list(values) for values in zip(*outputs, strict=True))
+    return Told(torch.stack([_live_logit(number, values) for number, values in enumerate(raw)], 1), maps, embeddings)
 
 
 def _as_input(number: int, seen: torch.Tensor) -> torch.Tensor:
@@ -150,12 +175,13 @@ class _Graph:
             "GlobalAveragePool": lambda x: x.mean((2, 3), keepdim=True),
         }[kind]  # fmt: skip
 
-    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+    def __call__(self, x: torch.Tensor) -> list[torch.Tensor]:
+        """Its output, last map and embedding."""
         values = dict(self._constants)
         values[self._input] = x
         for operator, inputs, output in self._steps:
             values[output] = operator(*(values[name] for name in inputs))
-        return values[self._output].float()
+        return [values[name].float() for name in (self._output, LAST_MAP, LAST_EMBEDDING)]
 
 
 class TorchTeachers:
@@ -165,14 +191,14 @@ class TorchTeachers:
         self._graphs, self._device = [_Graph(Path(folder) / name, device) for name in FILES], device
 
     @torch.no_grad()
-    def answers(self, seen: list[torch.Tensor]) -> torch.Tensor:
-        """Live log-odds n x 3, of uint8 batches of ``views`` or ``seen_in`` on the device: one tensor for each teacher."""
+    def told(self, seen: list[torch.Tensor]) -> Told:
+        """Of uint8 batches of ``views`` or ``seen_in`` on the device: one tensor for each teacher."""
         out = []
         for number, (graph, batch) in enumerate(zip(self._graphs, seen, strict=True)):
             x = _as_input(number, batch).to(memory_format=torch.channels_last)
             with torch.autocast(self._device, torch.float16, enabled=self._device == "cuda"):
-                out.append(_live_logit(number, graph(x)))
-        return torch.stack(out, 1)
+                out.append(graph(x))
+        return _told(out)
 
 
 def teachers_on(device: str, folder: str | Path) -> Teachers | TorchTeachers:

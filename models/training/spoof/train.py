@@ -27,14 +27,15 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from .. import dataset
 from ..export import read_manifest
-from .clips import CROPS, CUTS, MIRRORED, Clip, Source, Stream, real_sources, simulated_source, unlabelled_sources
+from .clips import CROPS, CUTS, MIRRORED, WITHIN, Clip, Source, Stream, real_sources, simulated_source, unlabelled_sources
 from .evaluate import ValidationSet, summary_line
+from .hints import HINTED_SAMPLE, Hints, as_samples
 from .mixtures import Batch, with_mixtures
-from .network import IMITATION_SHARE, LivenessNet
+from .network import IMITATION_SHARE, WIDTHS, LivenessNet
 from .teachers import combine, seen_in, standardise, teachers_on
 
 RUNS = Path(__file__).resolve().parents[1] / "runs" / "spoof"
-SPECIES_WEIGHT, IMITATION_WEIGHT = 0.2, 2.0
+SPECIES_WEIGHT, IMITATION_WEIGHT, HINT_WEIGHT = 0.2, 2.0, 1.0
 # How much each teacher counts for a network: most where it is asked about the network's own pixels.
 IMITATED = {"tight": (0.15, 0.15, 0.7), "context": (0.425, 0.425, 0.15)}
 EMA_DECAY = 0.9985
@@ -61,9 +62,10 @@ def taught_samples(batch: Batch, teachers, device: str) -> Batch:
     each = {name: batch[name].repeat_interleave(CUTS, 0) for name in ("trust", "live", "species")}
     trust, target = each.pop("trust"), each["live"]
     if teachers:
-        logits = teachers.answers(seen_in(batch[MIRRORED], samples["context"]))
+        logits, maps, embeddings = teachers.told(seen_in(batch[MIRRORED], samples["context"]))
         target = trust * target + (1 - trust) * combine(logits)
         taught = standardise(logits)
+        samples |= as_samples(maps, embeddings) | {WITHIN: batch[WITHIN]}
     else:
         taught = torch.full((len(target), 3), torch.nan, device=device)
     return samples | each | {"target": target, "taught": taught, "origin": origin.repeat_interleave(CUTS, 0)}
@@ -124,6 +126,8 @@ class ShufflePool:
             if images.dtype == torch.uint8:
                 turned = chosen.to(images.device)
                 images[turned] = images[turned].flip(2)
+        if HINTED_SAMPLE in batch:  # what teachers see of a mirrored picture is not what they saw mirrored
+            batch[HINTED_SAMPLE][chosen.to(batch[HINTED_SAMPLE].device)] = False
         return batch
 
 
@@ -213,8 +217,9 @@ class Trainer:
         self.average = new_networks(plan.blocks, plan.networks).to(plan.device, memory_format=torch.channels_last)
         self.average.load_state_dict(self.nets.state_dict())
         self.average.eval()
-        fused = plan.device == "cuda"
-        self.optimizer = torch.optim.AdamW(self.nets.parameters(), lr=plan.rate, weight_decay=0.02, fused=fused)
+        self.hints = nn.ModuleDict({name: Hints(name, WIDTHS[-1]) for name in plan.networks}).to(plan.device)
+        fused, learned = plan.device == "cuda", [*self.nets.parameters(), *self.hints.parameters()]
+        self.optimizer = torch.optim.AdamW(learned, lr=plan.rate, weight_decay=0.02, fused=fused)
         self._kept = [v for v in self.average.state_dict().values() if v.dtype.is_floating_point]
         self._new = [v for v in self.nets.state_dict().values() if v.dtype.is_floating_point]
 
@@ -231,12 +236,14 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         for name, net in self.nets.items():
             with torch.autocast(self.plan.device, torch.bfloat16, enabled=self.plan.bfloat16):
-                features = net.embed(as_input(batch[name]))
-            features = features.float()
+                maps = net.features(as_input(batch[name]))
+            maps = maps.float()
+            features = net.pooled(maps)
             loss = loss_of(net.head(features), batch["target"], batch["live"], batch["species"])
             loss = loss + IMITATION_WEIGHT * imitation_loss(net.imitation(features), batch["taught"], net.imitated)
-            loss.backward()
-            losses[name] = loss.detach()
+            hinted = self.hints[name](maps, features, batch)
+            losses[name], losses[f"{name}'s hints"] = loss.detach(), hinted.detach()
+            (loss + HINT_WEIGHT * hinted).backward()
         nn.utils.clip_grad_norm_(self.nets.parameters(), 5.0)
         self.optimizer.step()
         self._update_average()
@@ -252,6 +259,7 @@ class Trainer:
     def save(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         state = {"nets": self.nets.state_dict(), "average": self.average.state_dict()}
+        state |= {"hints": self.hints.state_dict()}
         state |= {"optimizer": self.optimizer.state_dict(), "step": self.step, "blocks": self.plan.blocks}
         torch.save(state, path.with_suffix(".tmp"))
         path.with_suffix(".tmp").replace(path)
@@ -266,6 +274,9 @@ class Trainer:
         state = torch.load(path, map_location=self.plan.device, weights_only=True)
         self.nets.load_state_dict(state["nets"])
         self.average.load_state_dict(state["average"])
+        if "hints" not in state:
+            raise SystemExit(f"{path}: a checkpoint of an earlier version: begin anew, or from its networks with --start")
+        self.hints.load_state_dict(state["hints"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step = state["step"]
 

@@ -244,6 +244,9 @@ class TestStability:
         assert done["brightness x 0.7"][0, 0, 0] == 70
         assert done["gamma 1.4"][0, 0, 0] < 100 < done["gamma 0.7"][0, 0, 0]
         assert (done["sharpened"] == 100).all()
+        black, white = (stability.DISTURBANCES["haze of 5 %"](np.full((1, 1, 3), level, np.uint8))[0, 0, 0] for level in (0, 255))
+        assert black == round(0.05 ** (1 / 2.2) * 255) and white == 255
+        assert 100 < done["haze of 2 %"][0, 0, 0] < done["haze of 5 %"][0, 0, 0]
         image[:, 30:] = 120
         edge = stability.DISTURBANCES["sharpened"](image)[0, 29:31, 0]
         assert edge[0] < 100 and edge[1] > 120

@@ -6,16 +6,18 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
 from training.export import MODELS, export_spoof
 from training.geometry import crop_rect, cut
 from training.spoof import metrics, recapture
 from training.spoof.camera import Camera
-from training.spoof.clips import CROPS, MIRRORED, SIZE, Source, Stream, mirrored_cut, truncated
+from training.spoof.clips import CROPS, MIRRORED, SIZE, WITHIN, Source, Stream, mirrored_cut, truncated
 from training.spoof.fuse import fit
+from training.spoof.hints import HINTED_SAMPLE, as_samples, moved_loss
 from training.spoof.mixtures import Mixture, with_mixtures
 from training.spoof.network import IMITATION_SHARE, LivenessNet
-from training.spoof.teachers import Teachers, TorchTeachers, views
+from training.spoof.teachers import Teachers, Told, TorchTeachers, views
 from training.spoof.train import (
     Plan, ShufflePool, Trainer, _arguments, collate, imitation_loss, initial_weights, load_average, loss_of, taught_samples,
     permitted, trainers_of,
@@ -28,6 +30,13 @@ def picture(seed: int, height: int = 240, width: int = 200) -> np.ndarray:
 
 
 BOX = np.float32([60, 70, 80, 100])
+
+
+def told(answers: torch.Tensor) -> Told:
+    """What teachers say with these answers, n x 3, and everything else drawn by lot."""
+    count = len(answers)
+    maps = [torch.randn(count, 128, side, side) for side in (5, 5, 8)]
+    return Told(answers, maps, [torch.randn(count, 128) for _ in maps])
 
 
 def sources() -> list[Source]:
@@ -137,9 +146,9 @@ def test_teachers_are_asked_about_the_mirrored_crop_and_the_context():
     asked = []
 
     class Recorder:
-        def answers(self, seen):
+        def told(self, seen):
             asked.extend(seen)
-            return torch.zeros(len(seen[0]), 3)
+            return told(torch.zeros(len(seen[0]), 3))
 
     samples = taught_samples(batch, Recorder(), "cpu")
     assert torch.equal(asked[2], mirrored) and asked[0].shape == asked[1].shape == (len(context), 80, 80, 3)
@@ -151,8 +160,11 @@ def test_teachers_answer_alike_in_both_engines():
     if not folder.is_dir():
         pytest.skip("the teachers are not part of this project")
     shown = [torch.from_numpy(np.stack([view, view[:, ::-1]])) for view in views(picture(1), BOX)]
-    one, other = Teachers(folder).answers(shown), TorchTeachers(folder, "cpu").answers(shown)
-    assert torch.allclose(one, other, atol=1e-2) and len(one.unique()) > 3
+    one, other = Teachers(folder).told(shown), TorchTeachers(folder, "cpu").told(shown)
+    assert torch.allclose(one.answers, other.answers, atol=1e-2) and len(one.answers.unique()) > 3
+    assert [seen.shape for seen in one.maps] == [(2, 128, 5, 5), (2, 128, 5, 5), (2, 128, 8, 8)]
+    for mine, theirs in zip(one.maps + one.embeddings, other.maps + other.embeddings, strict=True):
+        assert torch.allclose(mine, theirs, atol=1e-2 * mine.std()) and mine.std() > 0.1
 
 
 def test_samples_are_balanced_and_carry_their_label():
@@ -182,6 +194,76 @@ def test_a_mirrored_sample_is_mirrored_in_every_crop():
     (given,) = pool.exchange(batch)
     assert torch.equal(given["context"], given["tight"] + 100) and len(given["tight"].unique()) == 36
     assert (given["tight"][:, 0, 0] > given["tight"][:, 0, 1]).sum() == 9
+
+
+def test_hints_are_learned_but_not_those_of_mirrored_samples():
+    torch.manual_seed(3)
+    wanted = told(torch.zeros(18, 3))
+    places = {WITHIN: torch.tensor([[0.1, 0.0, 0.8, 0.8]]).expand(18, 4)}
+    batch = batches(1)[0] | as_samples(wanted.maps, wanted.embeddings) | places
+    trainer = Trainer(Plan(2e-2))
+    first = trainer.train_batch(batch, 0.0)
+    for _ in range(15):
+        last = trainer.train_batch(batch, 0.0)
+    for name in CROPS:
+        assert last[f"{name}'s hints"] < 0.9 * first[f"{name}'s hints"]
+    pool = ShufflePool(18, 1)
+    pool.exchange(batch)
+    (given,) = pool.exchange(batch)
+    assert given[HINTED_SAMPLE].sum() == 9
+    hints, maps, features = trainer.hints["tight"], torch.rand(18, 128, 8, 8), torch.rand(18, 256)
+    known = given[HINTED_SAMPLE].view(-1, 1)
+    changed = given | {"embedding2": torch.where(known, given["embedding2"], torch.nan).half()}
+    assert torch.equal(hints(maps, features, given), hints(maps, features, changed)) and hints(maps, features, given) > 0
+    assert hints(maps, features, given | {HINTED_SAMPLE: torch.zeros(18, dtype=torch.bool)}) == 0
+
+
+def test_the_tight_crop_lies_where_the_mirrored_one_shows_the_same():
+    """A ramp across and one down tell for every pixel of a crop where it lies in the picture."""
+    yy, xx = np.mgrid[0:240, 0:200]
+    ramps = np.stack([xx, yy, 0 * xx], 2).astype(np.uint8)
+    stream, displaced = Stream(sources(), 7), 0
+    for box in ([60, 70, 80, 100], [2, 3, 80, 100], [110, 130, 88, 108], [5, 5, 190, 230]) * 8:
+        cuts = stream._cuts(ramps, np.float32(box))
+        left, top, wide, high = cuts[WITHIN]
+        tight, mirrored = cuts["tight"].astype(float), cuts[MIRRORED].astype(float)
+        for at in ((20, 30), (64, 64), (100, 90)):
+            x, y = left + wide * at[1] / SIZE, top + high * at[0] / SIZE
+            if 0.1 < x < 0.9 and 0.1 < y < 0.9:  # a little of the crop may lie beyond, or where the other is mirrored
+                difference = np.abs(mirrored[int(y * SIZE), int(x * SIZE)] - tight[at])
+                displaced += difference.max() < 4
+    assert displaced > 70
+
+
+def test_maps_are_compared_where_they_show_the_same():
+    torch.manual_seed(5)
+    seen = F.interpolate(torch.randn(3, 128, 4, 4), (8, 8), mode="bilinear")
+    places = torch.tensor([[0.0, 0.0, 1.0, 1.0], [0.25, 0.5, 0.5, 0.5], [torch.nan] * 4])
+    part = F.interpolate(seen[1:2, :, 4:8, 2:6], (8, 8), mode="bilinear")
+    guessed = torch.cat([seen[:1], part, torch.full((1, 128, 8, 8), 9.0)])
+    assert moved_loss(guessed, seen, places) < 0.02 < 0.2 < moved_loss(guessed, seen, places[[0, 0, 2]])
+    assert moved_loss(guessed, seen, places[[2, 2, 2]]) == 0
+
+
+def test_haze_darkens_no_class_more_than_the_other():
+    """Stray light and levels are those of one camera for all; a hazy frame is as likely as a deep black."""
+    camera, dark = Camera(np.random.default_rng(2)), np.zeros((40, 40, 3), np.uint8)
+    dark[:, 20:] = 255
+    blacks = [camera.shoot(dark)[10:30, 4:12].mean() for _ in range(300)]
+    assert 0.1 < np.mean(np.array(blacks) > 50) < 0.4 and np.mean(np.array(blacks) < 12) > 0.25
+
+
+def test_large_faces_are_enlarged_as_often_as_small_ones():
+    """An enlarged picture has no fine detail left; noise has all of it."""
+    stream, noise = Stream(sources(), 5), np.random.default_rng(1).integers(0, 256, (480, 400, 3), np.uint8)
+    shares = []
+    for factor in (1, 5):
+        image, box = np.ascontiguousarray(noise[: 480 // factor, : 400 // factor]), BOX * np.float32(2 / factor)
+        made = [stream._distance(image, box) for _ in range(300)]
+        assert all(max(face[2:]) <= max(box[2:]) * 1.02 for _, face in made)
+        fine = [cv2.Laplacian(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), cv2.CV_32F).std() / picture.std() for picture, _ in made]
+        shares.append(np.mean(np.array(fine) < 0.75 * np.median(fine)))
+    assert all(0.05 < share < 0.4 for share in shares) and abs(shares[0] - shares[1]) < 0.12
 
 
 def test_imitation_counts_known_answers_only():
@@ -322,9 +404,9 @@ def test_exported_networks_are_trained_further_from_the_same_answers(tmp_path):
 
 def test_teachers_decide_where_the_label_is_not_trusted():
     class Certain:
-        def answers(self, shown):
+        def told(self, shown):
             assert [x.shape for x in shown] == [(12, 80, 80, 3), (12, 80, 80, 3), (12, 128, 128, 3)]
-            return torch.full((len(shown[0]), 3), 9.0)
+            return told(torch.full((len(shown[0]), 3), 9.0))
 
     stream = iter(Stream(sources(), 4))
     clips = [next(stream) for _ in range(6)]

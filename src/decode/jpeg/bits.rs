@@ -15,6 +15,8 @@ pub(super) struct Bits<'a> {
     senseless: bool,
 }
 
+pub(super) const FIRST_RESTART: u8 = 0xd0;
+
 /// Bits that are there after [`Bits::refill`]: a code and the value that follows it.
 const READY: u32 = 32;
 
@@ -89,6 +91,14 @@ impl<'a> Bits<'a> {
         (self.buffer >> (64 - count)) as usize
     }
 
+    /// The next bits, up to 16 of those that are there.
+    pub fn peek_some(&self, count: u32) -> u32 {
+        match count {
+            0 => 0,
+            count => self.peek(count) as u32,
+        }
+    }
+
     /// Takes bits off that are there.
     #[inline(always)]
     pub fn consume(&mut self, count: u32) {
@@ -126,6 +136,12 @@ impl<'a> Bits<'a> {
     pub fn has_ended(&self) -> bool {
         let goes_on = matches!(self.next(), Some((0, _) | (_, 0x00 | 0xd0..=0xd7)));
         self.left().is_none_or(|left| left < 8 && !goes_on)
+    }
+
+    /// Whether nothing but padding is left.
+    pub fn is_over(&mut self) -> bool {
+        self.refill();
+        self.at == self.data.len() && self.left().is_some_and(|left| left < 8)
     }
 
     /// Passes over the padding and the marker that ends a stretch; `None` where that is not due.

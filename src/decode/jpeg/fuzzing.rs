@@ -16,54 +16,56 @@ const LIMITS: Limits = Limits {
 /// Most that a sample may differ which both decoders take from the same coefficients.
 const CLOSE: u8 = 4;
 
-/// Decodes a file at every scale, and as if it had many scans.
+/// Decodes a file at every scale, and once by the `image` crate.
 ///
 /// # Panics
-/// Where the `image` crate refuses what this decoder reads, sees another size, or, at full size and
+/// Where the other decoder refuses what this one reads, sees another size, or, at full size and
 /// where no colours have to be interpolated, other pixels; where a part differs from the whole; where the
-/// clock makes a difference.
+/// `image` crate sees another picture in what is decoded.
 pub fn compare_jpeg_decoders(bytes: &[u8]) {
     let deadline = Deadline::after(Duration::from_secs(5));
-    compare_scales(bytes, &deadline);
-    compare_timed(bytes, &deadline);
-}
-
-/// What is decoded with a look at the clock before each scan against the same without.
-fn compare_timed(bytes: &[u8], deadline: &Deadline) {
-    let Ok((bytes, markers)) = image(bytes) else {
+    let Ok(plain) = Plain::of(bytes) else {
         return;
     };
-    let reader = ImageReader::with_format(deadline.reader(bytes), ImageFormat::Jpeg);
+    compare_scales(&plain, bytes, &deadline);
+    compare_crates(&plain, &deadline);
+}
+
+/// What is decoded against what the `image` crate makes of the same.
+fn compare_crates(plain: &Plain, deadline: &Deadline) {
+    let reader = ImageReader::with_format(deadline.reader(&plain.bytes), ImageFormat::Jpeg);
     let Ok(decoder) = reader.into_decoder() else {
         return;
     };
     let (width, height) = decoder.dimensions();
-    if LIMITS.check_size(width, height).is_err() || markers.check_scans(width, height).is_err() {
-        return;
-    }
-    let ours = decode_timed(bytes, decoder.color_type(), deadline).ok();
-    let theirs = DynamicImage::from_decoder(decoder).ok();
-    assert!(ours == theirs || deadline.check().is_err());
-}
-
-fn compare_scales(bytes: &[u8], deadline: &Deadline) {
-    let Some(header) = Header::parse(bytes) else {
-        return;
-    };
-    let [width, height] = header.size();
-    let markers = Markers::of(bytes);
     if LIMITS.check_size(width, height).is_err()
-        || header.check(bytes).is_err()
-        || markers.check_scans(width, height).is_err()
+        || plain.check_scans(width, height).is_err()
+        || plain.check_data(deadline).is_err()
     {
         return;
     }
-    for unit in [8, 4, 2, 1] {
-        let Ok(picture) = header.decode(unit, header.whole(), deadline) else {
+    let ours = plain.decode(decoder.color_type(), [width, height], deadline);
+    let theirs = DynamicImage::from_decoder(decoder);
+    if let Ok(ours) = ours {
+        assert!(theirs.is_ok_and(|theirs| theirs == ours));
+    }
+}
+
+fn compare_scales(plain: &Plain, bytes: &[u8], deadline: &Deadline) {
+    let Some(header) = Header::of(plain) else {
+        return;
+    };
+    let [width, height] = header.size();
+    if LIMITS.check_size(width, height).is_err() {
+        return;
+    }
+    // A coarser one leaves out coefficients that may be too large for any picture.
+    for unit in [1, 2, 4, 8] {
+        let Some(picture) = header.decode(unit, header.whole(), deadline) else {
             return;
         };
         let full = encoded::decode(bytes, &LIMITS, &Overview::full(), deadline)
-            .expect("what this decoder reads, the image crate reads");
+            .expect("what this decoder reads, the other one reads");
         assert_eq!(
             [picture.width(), picture.height()],
             [full.width(), full.height()]

@@ -5,10 +5,10 @@
 //! follow them, they hold.
 
 use super::bits::{Bits, signed};
-use super::header::{HuffmanSegment, MAX_SIZE};
+use super::frame::{COEFFICIENTS, HuffmanSegment};
 
-/// Coefficients of a block.
-pub(super) const COEFFICIENTS: usize = 64;
+/// Most bits of the difference between two neighbouring blocks' means.
+const MAX_SIZE: u8 = 11;
 
 /// Bits by which a code is looked up; longer ones are rare.
 const CODE_BITS: u32 = 9;
@@ -24,7 +24,7 @@ const END_OF_BLOCK: u8 = 0x00;
 const SIXTEEN_ZEROS: u8 = 0xf0;
 
 /// A prefix code.
-struct Code {
+pub(super) struct Code {
     /// Per next bits: length of the code shifted by 8, and its symbol; 0 where the code is longer.
     short: Box<[u16; 1 << CODE_BITS]>,
     /// Per length: the first code after those up to that length, as 16 bits; and what to add to a code
@@ -35,7 +35,7 @@ struct Code {
 }
 
 impl Code {
-    fn new(segment: HuffmanSegment<'_>) -> Self {
+    pub fn new(segment: HuffmanSegment<'_>) -> Self {
         let mut code = Code {
             short: Box::new([0; 1 << CODE_BITS]),
             ends: [0; 17],
@@ -75,7 +75,7 @@ impl Code {
 
     /// Takes a symbol.
     #[inline(always)]
-    fn symbol(&self, bits: &mut Bits<'_>) -> Option<u8> {
+    pub fn symbol(&self, bits: &mut Bits<'_>) -> Option<u8> {
         let Some((symbol, length)) = self.look_up(bits.peek(16)) else {
             bits.make_no_sense();
             return None;
@@ -276,5 +276,40 @@ fn skip(code: &Code, next: usize) -> Skip {
         if left == 0 || symbol == END_OF_BLOCK {
             return skip;
         }
+    }
+}
+
+/// Codes that several components share are made once.
+pub(super) struct Shared<'a, T> {
+    segments: Vec<HuffmanSegment<'a>>,
+    codes: Vec<T>,
+}
+
+impl<T> Default for Shared<'_, T> {
+    fn default() -> Self {
+        Shared {
+            segments: Vec::new(),
+            codes: Vec::new(),
+        }
+    }
+}
+
+impl<'a, T> Shared<'a, T> {
+    /// Where the code of a segment is.
+    pub fn place(
+        &mut self,
+        segment: HuffmanSegment<'a>,
+        new: fn(HuffmanSegment<'a>) -> T,
+    ) -> usize {
+        let known = self.segments.iter().position(|other| *other == segment);
+        known.unwrap_or_else(|| {
+            self.segments.push(segment);
+            self.codes.push(new(segment));
+            self.codes.len() - 1
+        })
+    }
+
+    pub fn get(&self, place: usize) -> &T {
+        &self.codes[place]
     }
 }

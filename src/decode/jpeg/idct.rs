@@ -3,8 +3,7 @@
 //! A block of 8 x 8 coefficients gives 1, 2, 4, 8 or 16 samples across and as many or half or twice as
 //! many down: a scale takes the coarse coefficients, as if the block had been transformed at that size.
 
-use super::header::BLOCK;
-use super::huffman::COEFFICIENTS;
+use super::frame::{BLOCK, COEFFICIENTS};
 
 /// Row and column, as one number, of a coefficient in the order of the file.
 pub(super) const ZIGZAG: [u8; COEFFICIENTS] = [

@@ -3,19 +3,22 @@
 //! A face of a thousand pixels is looked at by networks of a hundred. So a large photograph is decoded at
 //! a half, a quarter or an eighth of its size, which leaves out most of the work but the reading of the
 //! entropy-coded data, and most of that. This decoder knows what cameras write: sequential Huffman
-//! coding, 8 bits, grey or YCbCr. Whatever is unusual or damaged it leaves alone, and the `image` crate
-//! decides on it. Only where data are missing this decoder refuses a file that the other would read.
+//! coding, 8 bits, grey or YCbCr. Whatever is unusual or damaged it leaves alone, and another decoder gets it, once
+//! its data were looked through. Both read a file that was written anew for them ([`Plain`]).
 
 mod bits;
+mod coded;
+mod fallback;
+mod frame;
 #[cfg(fuzzing)]
 mod fuzzing;
 mod header;
 mod huffman;
 mod idct;
+mod plain;
 mod scan;
 mod scans;
 mod segments;
-mod timed;
 
 use std::ops::Range;
 
@@ -25,66 +28,51 @@ use super::{Limits, Rect};
 use crate::deadline::Deadline;
 use crate::error::Error;
 use crate::memory;
-use header::{BLOCK, Header};
-use scan::{Fault, Grid};
+use header::Header;
+use scan::Grid;
 
 #[cfg(fuzzing)]
 pub use fuzzing::compare_jpeg_decoders;
-use scans::Markers;
-pub(in crate::decode) use scans::image;
-pub(in crate::decode) use segments::orientation;
-pub(in crate::decode) use timed::decode as decode_timed;
+pub(in crate::decode) use plain::Plain;
 
-/// A picture of the whole, if it is of use at less than full size. Refuses one whose data end before it does or make no
-/// sense, which another decoder would fill with grey.
-pub(super) fn overview(
-    bytes: &[u8],
-    limits: &Limits,
-    overview: &Overview,
-    deadline: &Deadline,
-) -> Result<Option<Picture<'static>>, Error> {
-    let Some(header) = Header::parse(bytes) else {
-        return Ok(None);
-    };
-    let [width, height] = header.size();
-    if limits.check_size(width, height).is_err() || header.check(bytes).is_err() {
-        return Ok(None);
-    }
-    let picture = match unit_for(overview, width, height) {
-        1 => header.check_data(deadline).map(|()| None),
-        unit => header.decode(unit, header.whole(), deadline).map(Some),
-    };
-    match picture {
-        Ok(picture) => Ok(picture),
-        Err(Fault::Other) => Ok(None),
-        Err(Fault::Damaged(cause)) => {
-            Err(Error::unreadable(format!("the JPEG is damaged: {cause}")))
+impl Plain {
+    /// A picture of the whole, if it is of use at less than full size and can be had so.
+    pub(in crate::decode) fn overview(
+        &self,
+        limits: &Limits,
+        overview: &Overview,
+        deadline: &Deadline,
+    ) -> Option<Picture<'static>> {
+        let header = Header::of(self)?;
+        let [width, height] = header.size();
+        limits.check_size(width, height).ok()?;
+        match unit_for(overview, width, height) {
+            1 => None,
+            unit => header.decode(unit, header.whole(), deadline),
         }
     }
-}
 
-/// A picture of what the glances look at, as fine as they need.
-pub(super) fn detail(
-    bytes: &[u8],
-    glances: &[Glance],
-    deadline: &Deadline,
-) -> Option<Picture<'static>> {
-    let header = Header::parse(bytes)?;
-    header
-        .decode(unit_of(glances), header.around(glances), deadline)
-        .ok()
+    /// A picture of what the glances look at, as fine as they need.
+    pub(in crate::decode) fn detail(
+        &self,
+        glances: &[Glance],
+        deadline: &Deadline,
+    ) -> Option<Picture<'static>> {
+        let header = Header::of(self)?;
+        header.decode(unit_of(glances), header.around(glances), deadline)
+    }
+
+    /// Refuses a file whose entropy-coded data end before the picture does or make no sense, where decoders show what
+    /// they like.
+    pub(in crate::decode) fn check_data(&self, deadline: &Deadline) -> Result<(), Error> {
+        coded::check(&self.bytes, deadline)
+    }
 }
 
 impl Header<'_> {
     /// Columns and rows, as stored.
     fn size(&self) -> [u32; 2] {
         [self.width as u32, self.height as u32]
-    }
-
-    /// Refuses a file that the `image` crate is not given for its metadata either. What looks like scans among those
-    /// does not matter here: what is decoded behind the head is a single one.
-    fn check(&self, bytes: &[u8]) -> Result<(), Error> {
-        Markers::of(&bytes[..bytes.len() - self.data.len()]).check_metadata()
     }
 
     /// Width and height of the upright image.
@@ -125,18 +113,13 @@ impl Header<'_> {
         unit: u32,
         part: [Range<usize>; 2],
         deadline: &Deadline,
-    ) -> Result<Picture<'static>, Fault> {
+    ) -> Option<Picture<'static>> {
         let grid = Grid::new(self, unit as usize, part);
         // As it is stored, and turned upright.
-        memory::expect(2 * grid.bytes()).map_err(|_| Fault::Other)?;
+        memory::expect(2 * grid.bytes()).ok()?;
         let origin = grid.origin().map(|start| start as u32 * unit);
         let pixels = scan::decode(self, grid, deadline)?;
-        Ok(Picture::part(pixels, self.size(), origin, unit).upright(self.orientation))
-    }
-
-    /// Looks whether the data are all there, without a pixel being decoded.
-    fn check_data(&self, deadline: &Deadline) -> Result<(), Fault> {
-        scan::check(self, Grid::new(self, BLOCK, self.whole()), deadline)
+        Some(Picture::part(pixels, self.size(), origin, unit).upright(self.orientation))
     }
 }
 

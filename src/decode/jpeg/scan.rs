@@ -4,9 +4,10 @@ use std::ops::Range;
 
 use image::RgbImage;
 
-use super::bits::Bits;
-use super::header::{BLOCK, Component, Header, HuffmanSegment};
-use super::huffman::{AcCode, COEFFICIENTS, DcCode};
+use super::bits::{Bits, FIRST_RESTART};
+use super::frame::{BLOCK, COEFFICIENTS};
+use super::header::{Component, Header};
+use super::huffman::{AcCode, DcCode, Shared};
 use super::idct::{Transform, ZIGZAG, factors, last_needed, sample, transform};
 use crate::deadline::Deadline;
 use crate::decode::colour::rgb;
@@ -18,8 +19,6 @@ const MAX_MEAN: i32 = 1 << 14;
 /// rounding to multiples of 255 another 2,040. Decoders that calculate with integers overflow on it, each to
 /// pixels of its own.
 const MAX_WAVES: f32 = 4096.0;
-const FIRST_RESTART: u8 = 0xd0;
-const END_OF_IMAGE: u8 = 0xd9;
 
 /// Where the MCUs lie that are wanted.
 pub(super) struct Grid {
@@ -96,8 +95,8 @@ struct Plane {
 /// A scan that is being decoded.
 struct Scan<'a> {
     bits: Bits<'a>,
-    dc: Vec<DcCode>,
-    ac: Vec<AcCode>,
+    dc: Shared<'a, DcCode>,
+    ac: Shared<'a, AcCode>,
     planes: Vec<Plane>,
     grid: Grid,
     restart_interval: usize,
@@ -106,43 +105,25 @@ struct Scan<'a> {
     restarts: u8,
 }
 
-/// Why a picture is not decoded here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
-    /// Its data end before it does, or make no sense; in what way.
-    Damaged(&'static str),
-    /// Its data are not what they should be, or there is no time or memory for it.
-    Other,
-}
-
-/// The wanted part of a picture. Where the last row is wanted, all of the data are looked at, and the end
-/// of the image too.
-pub(super) fn decode(
-    header: &Header<'_>,
-    grid: Grid,
-    deadline: &Deadline,
-) -> Result<RgbImage, Fault> {
-    let mut scan = Scan::new(header, grid).ok_or(Fault::Other)?;
+/// The wanted part of a picture; `None` where its data are not what they should be, or there is no time. Where the last
+/// row is wanted, all of the data are looked at.
+pub(super) fn decode(header: &Header<'_>, grid: Grid, deadline: &Deadline) -> Option<RgbImage> {
+    let mut scan = Scan::new(header, grid)?;
     let [width, height] = scan.grid.decoded();
     let mut pixels = Vec::with_capacity(3 * width * height);
     let rows = scan.grid.wanted[1].clone();
     for row in 0..rows.end {
-        scan.row(rows.contains(&row), deadline)?;
+        deadline.check().ok()?;
+        scan.mcus(rows.contains(&row))?;
         if rows.contains(&row) {
             let left = height - pixels.len() / (3 * width);
             scan.write(width, left.min(scan.grid.mcu[1]), &mut pixels);
         }
     }
-    if rows.end == scan.grid.all[1] {
-        scan.due(|scan| scan.bits.marker(END_OF_IMAGE))?;
+    if rows.end == scan.grid.all[1] && !scan.bits.is_over() {
+        return None;
     }
-    RgbImage::from_raw(width as u32, height as u32, pixels).ok_or(Fault::Other)
-}
-
-/// Looks whether the data reach to the end of the picture.
-pub(super) fn check(header: &Header<'_>, grid: Grid, deadline: &Deadline) -> Result<(), Fault> {
-    let mut scan = Scan::new(header, grid).ok_or(Fault::Other)?;
-    (0..scan.grid.all[1]).try_for_each(|_| scan.row(false, deadline))
+    RgbImage::from_raw(width as u32, height as u32, pixels)
 }
 
 impl<'a> Scan<'a> {
@@ -166,8 +147,8 @@ impl<'a> Scan<'a> {
         Some(Scan {
             bits: Bits::new(header.data),
             planes: header.components.iter().map(plane).collect::<Option<_>>()?,
-            dc: dc.codes,
-            ac: ac.codes,
+            dc,
+            ac,
             grid,
             restart_interval: header.restart_interval,
             until_restart: header.restart_interval,
@@ -176,24 +157,6 @@ impl<'a> Scan<'a> {
     }
 
     /// Reads a row of MCUs.
-    fn row(&mut self, wanted: bool, deadline: &Deadline) -> Result<(), Fault> {
-        deadline.check().map_err(|_| Fault::Other)?;
-        self.due(|scan| scan.mcus(wanted))
-    }
-
-    /// What makes no sense any more where the data have ended is missing.
-    fn due(&mut self, read: impl FnOnce(&mut Self) -> Option<()>) -> Result<(), Fault> {
-        read(self).ok_or_else(|| {
-            if self.bits.has_ended() {
-                Fault::Damaged("its data end before the picture does")
-            } else if self.bits.are_senseless() {
-                Fault::Damaged("its data hold a code that means nothing")
-            } else {
-                Fault::Other
-            }
-        })
-    }
-
     fn mcus(&mut self, wanted: bool) -> Option<()> {
         let columns = self.grid.wanted[0].clone();
         for column in 0..self.grid.all[0] {
@@ -230,7 +193,7 @@ impl<'a> Scan<'a> {
         let stride = self.grid.stride();
         let left = column * self.grid.mcu[0];
         for plane in &mut self.planes {
-            let (dc, ac) = (&self.dc[plane.dc], &self.ac[plane.ac]);
+            let (dc, ac) = (self.dc.get(plane.dc), self.ac.get(plane.ac));
             let [width, height] = plane.block;
             let [across, down] = plane.blocks;
             for block in 0..across * down {
@@ -244,7 +207,7 @@ impl<'a> Scan<'a> {
     /// Keeps track of the means only.
     fn skip_mcu(&mut self) -> Option<()> {
         for plane in &mut self.planes {
-            let (dc, ac) = (&self.dc[plane.dc], &self.ac[plane.ac]);
+            let (dc, ac) = (self.dc.get(plane.dc), self.ac.get(plane.ac));
             for _ in 0..plane.blocks[0] * plane.blocks[1] {
                 plane.mean(&mut self.bits, dc)?;
                 ac.skip(&mut self.bits, 1)?;
@@ -315,32 +278,5 @@ impl Plane {
             }
         }
         Some(())
-    }
-}
-
-/// Codes that several components share are made once.
-struct Shared<'a, T> {
-    segments: Vec<HuffmanSegment<'a>>,
-    codes: Vec<T>,
-}
-
-impl<T> Default for Shared<'_, T> {
-    fn default() -> Self {
-        Shared {
-            segments: Vec::new(),
-            codes: Vec::new(),
-        }
-    }
-}
-
-impl<'a, T> Shared<'a, T> {
-    /// Where the code of a segment is.
-    fn place(&mut self, segment: HuffmanSegment<'a>, new: fn(HuffmanSegment<'a>) -> T) -> usize {
-        let known = self.segments.iter().position(|other| *other == segment);
-        known.unwrap_or_else(|| {
-            self.segments.push(segment);
-            self.codes.push(new(segment));
-            self.codes.len() - 1
-        })
     }
 }

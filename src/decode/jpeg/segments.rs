@@ -1,130 +1,143 @@
-//! The markers of a JPEG, as a tolerant reader finds them.
+//! The segments of a JPEG, to the letter of ITU-T T.81, B.1.
+//!
+//! Decoders do not agree on what is none: where one passes over a marker that it does not know, another stops or
+//! takes the next bytes for its length, and finds another picture in the same file. So only what all read alike is
+//! read here: segments with their lengths, fill bytes before a marker, zeros behind a segment (which some cameras
+//! write to align the next one).
 
-use image::metadata::Orientation;
-
-use crate::decode::exif;
 use crate::error::Error;
 
-const PROGRESSIVE: u8 = 0xc2;
-const START_OF_SCAN: u8 = 0xda;
-const END_OF_IMAGE: u8 = 0xd9;
-const EXIF: u8 = 0xe1;
-const ADOBE: u8 = 0xee;
-/// Where a frame header has the number of components.
-const COMPONENTS: usize = 5;
+const RESTARTS: std::ops::RangeInclusive<u8> = 0xd0..=0xd7;
+pub(super) const START_OF_SCAN: u8 = 0xda;
+pub(super) const END_OF_IMAGE: u8 = 0xd9;
+pub(super) const QUANTIZATION: u8 = 0xdb;
+pub(super) const HUFFMAN: u8 = 0xc4;
+pub(super) const RESTART_INTERVAL: u8 = 0xdd;
+pub(super) const BASELINE: u8 = 0xc0;
+pub(super) const SEQUENTIAL: u8 = 0xc1;
+pub(super) const PROGRESSIVE: u8 = 0xc2;
+pub(super) const JFIF: u8 = 0xe0;
+pub(super) const EXIF: u8 = 0xe1;
+pub(super) const ADOBE: u8 = 0xee;
+const LAST_APPLICATION: u8 = 0xef;
+const COMMENT: u8 = 0xfe;
 
-/// A marker and the data that belong to it.
+/// A marker and what belongs to it.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Segment<'a> {
-    marker: u8,
-    data: &'a [u8],
-    /// All that follows it.
-    rest: &'a [u8],
+    pub marker: u8,
+    /// Without its length.
+    pub data: &'a [u8],
+    /// The entropy-coded data behind the header of a scan, with their restart markers.
+    pub coded: &'a [u8],
 }
 
-/// The segments of a file, be there fill bytes or others between them. Entropy-coded data show nothing but
-/// restart markers.
-struct Segments<'a>(&'a [u8]);
+/// The segments between the start and the end of an image. What follows the end (further pictures, a video, padding)
+/// does not matter; where it is missing, the last item says so.
+pub(super) struct Segments<'a>(&'a [u8]);
 
 impl<'a> Segments<'a> {
-    fn of(file: &'a [u8]) -> Self {
-        Segments(file.get(2..).unwrap_or_default())
+    pub fn of(file: &'a [u8]) -> Self {
+        Segments(file.strip_prefix(&[0xff, 0xd8]).unwrap_or_default())
+    }
+
+    fn segment(&mut self) -> Result<Option<Segment<'a>>, Error> {
+        let marker = self.marker()?;
+        if marker == END_OF_IMAGE {
+            return Ok(None);
+        }
+        let data = self.data()?;
+        let coded = match marker {
+            START_OF_SCAN => self.coded()?,
+            _ => &[],
+        };
+        Ok(Some(Segment {
+            marker,
+            data,
+            coded,
+        }))
+    }
+
+    fn marker(&mut self) -> Result<u8, Error> {
+        let padding = self.0.iter().position(|byte| *byte != 0);
+        let rest = &self.0[padding.ok_or_else(truncated)?..];
+        let fill = rest.iter().position(|byte| *byte != 0xff);
+        let (marker, rest) = match fill.ok_or_else(truncated)? {
+            0 => return Err(damaged("it has bytes between its segments")),
+            fill => (rest[fill], &rest[fill + 1..]),
+        };
+        self.0 = rest;
+        match marker {
+            BASELINE..=PROGRESSIVE
+            | HUFFMAN
+            | END_OF_IMAGE..=QUANTIZATION
+            | RESTART_INTERVAL
+            | JFIF..=LAST_APPLICATION
+            | COMMENT => Ok(marker),
+            other => Err(Error::unreadable(format!(
+                "the JPEG has a marker that not all decoders read alike (FF{other:02X}): save it again"
+            ))),
+        }
+    }
+
+    fn data(&mut self) -> Result<&'a [u8], Error> {
+        let length = self.0.first_chunk().ok_or_else(truncated)?;
+        let length = usize::from(u16::from_be_bytes(*length));
+        if length < 2 {
+            return Err(damaged("a segment is shorter than its length"));
+        }
+        let (segment, rest) = self.0.split_at_checked(length).ok_or_else(truncated)?;
+        self.0 = rest;
+        Ok(&segment[2..])
+    }
+
+    /// Up to a marker that restarts nothing.
+    fn coded(&mut self) -> Result<&'a [u8], Error> {
+        let mut end = 0;
+        loop {
+            end += first_ff(&self.0[end..]).ok_or_else(truncated)?;
+            let rest = &self.0[end..];
+            let fill = rest.iter().position(|byte| *byte != 0xff);
+            let fill = fill.ok_or_else(truncated)?;
+            match rest[fill] {
+                0 if fill == 1 => {}
+                0 => return Err(damaged("it has fill bytes before no marker")),
+                marker if RESTARTS.contains(&marker) => {}
+                _ => break,
+            }
+            end += fill + 1;
+        }
+        let (coded, rest) = self.0.split_at(end);
+        self.0 = rest;
+        Ok(coded)
     }
 }
 
 impl<'a> Iterator for Segments<'a> {
-    type Item = Segment<'a>;
+    type Item = Result<Segment<'a>, Error>;
 
-    fn next(&mut self) -> Option<Segment<'a>> {
-        let start = self.0.iter().position(|byte| *byte == 0xff)?;
-        let rest = &self.0[start..];
-        let fill = rest.iter().position(|byte| *byte != 0xff)?;
-        let (marker, rest) = rest[fill..].split_first()?;
-        let length = match *marker {
-            // Stuffed bytes, restart markers and others without a length.
-            0x00 | 0x01 | 0xd0..=END_OF_IMAGE => 0,
-            _ => usize::from(u16::from_be_bytes(*rest.first_chunk()?)).max(2),
-        };
-        let (segment, rest) = rest.split_at_checked(length)?;
-        self.0 = rest;
-        Some(Segment {
-            marker: *marker,
-            data: segment.get(2..).unwrap_or_default(),
-            rest,
-        })
+    fn next(&mut self) -> Option<Self::Item> {
+        self.segment().transpose()
     }
 }
 
-/// What precedes the first scan.
-fn head(file: &[u8]) -> impl Iterator<Item = Segment<'_>> {
-    Segments::of(file).take_while(|segment| !matches!(segment.marker, START_OF_SCAN | END_OF_IMAGE))
-}
-
-/// Where the image ends; what follows it (further pictures, video, padding) does not matter. `None` where the
-/// end is missing.
-pub(super) fn end(file: &[u8]) -> Option<usize> {
-    let end = Segments::of(file).find(|segment| segment.marker == END_OF_IMAGE)?;
-    Some(file.len() - end.rest.len())
-}
-
-/// The EXIF block of a segment of its kind, if it is one.
-pub(super) fn exif_block(segment: &[u8]) -> Option<&[u8]> {
-    let block = segment.strip_prefix(exif::JPEG_PREFIX)?;
-    (!block.is_empty()).then_some(block)
-}
-
-/// How the picture is to be turned. Where a file has several EXIF blocks the first one counts, as for browsers and
-/// Pillow: whoever turns the pixels writes a new one before those that are there.
-pub(in crate::decode) fn orientation(file: &[u8]) -> Orientation {
-    head(file)
-        .filter(|segment| segment.marker == EXIF)
-        .find_map(|segment| exif_block(segment.data))
-        .map_or(Orientation::NoTransforms, exif::orientation)
-}
-
-/// Refuses colours whose samples the decoder takes for others: it spreads out every component as if none were finer
-/// across than the first; and where a sequential image has several scans, it reads half of what is finer down.
-pub(super) fn check_sampling(file: &[u8]) -> Result<(), Error> {
-    let frame = head(file).find(|segment| is_frame(segment.marker));
-    let scan = Segments::of(file).find(|segment| segment.marker == START_OF_SCAN);
-    let (Some(frame), Some(scan)) = (frame, scan) else {
-        return Ok(());
+/// Entropy-coded data are most of a file, so they are looked through by whole vectors.
+fn first_ff(bytes: &[u8]) -> Option<usize> {
+    const STEP: usize = 32;
+    let is_free = |step: &&[u8]| {
+        !step
+            .iter()
+            .fold(false, |found, byte| found | (*byte == 0xff))
     };
-    let components = frame.data.get(COMPONENTS + 1..).unwrap_or_default();
-    let components = components.as_chunks::<3>().0;
-    let [first, _, ..] = components else {
-        return Ok(());
-    };
-    let [across, down] = [|part: &[u8; 3]| part[1] >> 4, |part: &[u8; 3]| part[1] & 15];
-    let scanned = scan.data.first().map_or(0, |count| usize::from(*count));
-    let is_apart = frame.marker != PROGRESSIVE && scanned < components.len();
-    let is_misread = |part: &[u8; 3]| across(part) > across(first) || is_apart && down(part) > 1;
-    if components.iter().any(is_misread) {
-        return Err(Error::unreadable(
-            "the JPEG stores its colours in scans or in a fineness that is not read: save it again",
-        ));
-    }
-    Ok(())
+    let free = STEP * bytes.chunks_exact(STEP).take_while(is_free).count();
+    let next = bytes[free..].iter().position(|byte| *byte == 0xff)?;
+    Some(free + next)
 }
 
-/// Whether it begins a frame, of whatever kind.
-fn is_frame(marker: u8) -> bool {
-    matches!(marker, 0xc0..=0xcf) && !matches!(marker, 0xc4 | 0xc8 | 0xcc)
+fn truncated() -> Error {
+    Error::unreadable("the JPEG is truncated: its end is missing")
 }
 
-/// Refuses four inks where the file does not say which way round they are stored. Adobe stores them inverted, and
-/// the decoder takes all for Adobe's: it would give a negative.
-pub(super) fn check_inks(file: &[u8]) -> Result<(), Error> {
-    let mut has_four = false;
-    for segment in head(file) {
-        has_four |= is_frame(segment.marker) && segment.data.get(COMPONENTS) == Some(&4);
-        if segment.marker == ADOBE && segment.data.starts_with(b"Adobe") {
-            return Ok(());
-        }
-    }
-    if has_four {
-        return Err(Error::unreadable(
-            "the JPEG has four inks (CMYK) and does not say how they are stored: save it as RGB",
-        ));
-    }
-    Ok(())
+pub(super) fn damaged(cause: &str) -> Error {
+    Error::unreadable(format!("the JPEG is damaged: {cause}"))
 }

@@ -6,6 +6,7 @@
 //! sized for the picture at hand, and computed by the calling thread ([`run`], [`kernels`]).
 
 mod kernels;
+mod node;
 mod onnx;
 mod plan;
 mod protobuf;

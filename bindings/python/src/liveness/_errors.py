@@ -25,14 +25,17 @@ class LivenessError(Exception):
         reason: str = "",
         details: ErrorDetails = ErrorDetails(),  # noqa: B008 (it is immutable)
         answer: str = "",
+        told: str | None = None,
     ) -> None:
         # All of it goes to args, so that pickling keeps it.
-        super().__init__(reason, details, answer)
+        super().__init__(reason, details, answer, told)
         self.reason = reason
         """Cause and cure in English, for a person and not to be parsed. It may name files."""
         self.details = details
         """What was found before the check ended."""
         self._answer = answer
+        # The reason in JSON, which is logged and sent on: without what a file is called.
+        self._told = reason if told is None else told
 
     def __str__(self) -> str:
         return f"{self.code}: {self.message} ({self.reason})"
@@ -53,7 +56,7 @@ class LivenessError(Exception):
             "success": False,
             "error_code": self.code,
             "error_message": self.message,
-            "details": {} if self.code == InternalError.code else {"reason": self.reason},
+            "details": {} if self.code == InternalError.code else {"reason": self._told},
         }
         return json.dumps(answer, separators=(",", ":"), ensure_ascii=False)
 
@@ -73,7 +76,7 @@ class TooLargeError(LivenessError):
 
 
 class RequestError(LivenessError):
-    """004: an invalid option, pixel layout, array or path."""
+    """004: an invalid option, pixel layout or array, or what cannot be a path."""
 
     code = "004"
     message = "Request is not in the correct format."

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, Union
 
 from . import _abi
-from ._errors import ImageError, RequestError
+from ._errors import ImageError, LivenessError, RequestError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -138,7 +138,8 @@ def refuse_one(sources: object) -> None:
 
 def _other(source: Any, limits: Limits) -> Call:
     if isinstance(source, (str, os.PathLike)):
-        return Call(_abi.lib.liveness_check_file_json, (path_bytes("path", source),), source)
+        path = path_bytes("path", source, with_nul=ImageError)
+        return Call(_abi.lib.liveness_check_file_json, (path,), source)
     if isinstance(source, (bytes, bytearray, memoryview)):
         return _encoded(_abi.lib.liveness_check_json, _borrow(source, limits.file_bytes + 1))
     if isinstance(source, Base64):
@@ -163,14 +164,16 @@ def _other(source: Any, limits: Limits) -> Call:
     )
 
 
-def path_bytes(name: str, path: str | os.PathLike[str]) -> bytes:
+def path_bytes(
+    name: str, path: str | os.PathLike[str], with_nul: type[LivenessError] = RequestError
+) -> bytes:
     """A path as the library takes it. A NUL would cut it, so that it named another file."""
     try:
         encoded = os.fsencode(path)
     except UnicodeEncodeError as error:
         raise RequestError(f"{name} cannot be a path: {error}") from error
     if b"\0" in encoded:
-        raise RequestError(f"{name} has a NUL inside: {path!r}")
+        raise with_nul(f"{name} has a NUL inside, so no file can have it; give the path of a file")
     return encoded
 
 
@@ -218,7 +221,7 @@ def _read(file: BinaryReader, most: int) -> bytes:
             # Without its cause, which holds the picture.
             raise TypeError("read() decodes text; open the file in binary mode") from None
         except Exception as error:  # Archives raise errors of their own.
-            raise ImageError(f"the file object cannot be read: {_cause(error)}") from error
+            raise _unreadable("the file object cannot be read", error) from error
         if not isinstance(chunk, (bytes, bytearray)):
             raise TypeError(
                 f"read() gave {type(chunk).__name__}; open the file in binary and blocking mode"
@@ -230,9 +233,18 @@ def _read(file: BinaryReader, most: int) -> bytes:
     return b"".join(chunks)
 
 
-def _cause(error: Exception) -> str:
-    """Which error and why, cut: the representation of some holds the data that they are about."""
-    return f"{type(error).__name__}: {str(error)[:_MAX_CAUSE]}"
+def _unreadable(what: str, error: Exception) -> ImageError:
+    """The error for one of somebody else, whose text may name files: JSON tells its kind only.
+
+    Its text is cut, as that of some holds the data that they are about.
+    """
+    kind = type(error).__name__
+    # Of the system, which knows no names.
+    system = error.strerror if isinstance(error, OSError) else None
+    return ImageError(
+        f"{what}: {kind}: {str(error)[:_MAX_CAUSE]}",
+        told=f"{what}: {kind}: {system[:_MAX_CAUSE]}" if system else f"{what}: {kind}",
+    )
 
 
 def _pixels(
@@ -321,7 +333,7 @@ def _pillow(image: PillowImage, limits: Limits) -> Call:
     except (MemoryError, RequestError):
         raise
     except Exception as error:  # PIL's decoders raise whatever they meet.
-        raise ImageError(f"PIL cannot decode the image: {_cause(error)}") from error
+        raise _unreadable("PIL cannot decode the image", error) from error
     # Broken metadata does not make an image unreadable.
     if not (isinstance(orientation, int) and 1 <= orientation <= 8):
         orientation = 1

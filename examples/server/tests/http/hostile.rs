@@ -5,8 +5,11 @@ use std::time::Duration;
 use reqwest::multipart::{Form, Part};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+#[cfg(target_os = "linux")]
+use crate::process::{Program, program};
 use crate::support::{
     KEY, Running, expected, failure, file, head, portrait, raw, read_answer, send, start, write,
 };
@@ -452,21 +455,27 @@ impl Http2 {
         Http2 { stream }
     }
 
-    /// The error of the frame that says that the connection ends, if one comes before it does.
-    async fn end(&mut self) -> Option<u32> {
+    /// The next frame of this kind, if one comes before the connection ends.
+    async fn frame_of(&mut self, kind: u8) -> Option<Vec<u8>> {
         loop {
             let mut head = [0; 9];
             timeout(SOON, self.stream.read_exact(&mut head))
                 .await
-                .expect("the connection ends")
+                .expect("there is a frame, or the connection ends")
                 .ok()?;
             let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
             let mut payload = vec![0; length as usize];
             self.stream.read_exact(&mut payload).await.ok()?;
-            if head[3] == GO_AWAY {
-                return Some(u32::from_be_bytes(payload[4..8].try_into().unwrap()));
+            if head[3] == kind {
+                return Some(payload);
             }
         }
+    }
+
+    /// The error of the frame that says that the connection ends, if one comes before it does.
+    async fn end(&mut self) -> Option<u32> {
+        let payload = self.frame_of(GO_AWAY).await?;
+        Some(u32::from_be_bytes(payload[4..8].try_into().unwrap()))
     }
 }
 
@@ -524,15 +533,91 @@ async fn one_connection_has_so_many_requests_at_once() {
         .flat_map(|number| frame(HEADERS, END_HEADERS, 2 * number + 1, &block))
         .collect();
     write(&mut client.stream, requests).await;
-    server
-        .until_metric("liveness_uploads_in_flight", 64.0)
-        .await;
+    server.until_metric("liveness_uploads_in_flight", 8.0).await;
     write(&mut client.stream, frame(DATA, END_STREAM, 1, b"{}")).await;
-    server
-        .until_metric("liveness_uploads_in_flight", 63.0)
-        .await;
+    server.until_metric("liveness_uploads_in_flight", 7.0).await;
     drop(client);
     still_works(&server).await;
+}
+
+/// The others wait until one of theirs is answered.
+#[tokio::test]
+async fn a_client_may_have_more_requests_than_a_connection() {
+    let server = start(&[]).await;
+    let client = reqwest::Client::builder()
+        .http2_prior_knowledge()
+        .build()
+        .unwrap();
+    let mut answers = JoinSet::new();
+    for _ in 0..100 {
+        let request = client.get(format!("{}/page.js", server.base));
+        answers.spawn(async { request.send().await?.text().await });
+    }
+    let page = include_str!("../../page/page.js");
+    while let Some(answer) = answers.join_next().await {
+        assert!(answer.unwrap().unwrap() == page);
+    }
+}
+
+/// Asks for a path as often as it may, gives no room for a byte of an answer's body, and waits until
+/// there are as many answers as a connection may have at once.
+#[cfg(target_os = "linux")]
+async fn ask_and_never_read(address: &str, path: &str) -> Http2 {
+    let window = [0, 4, 0, 0, 0, 0];
+    // :method GET, :scheme http, :path
+    let mut block = vec![0x82, 0x86, 0x04, u8::try_from(path.len()).unwrap()];
+    block.extend(path.bytes());
+    let ask = |number: u32| frame(HEADERS, END_HEADERS | END_STREAM, 2 * number + 1, &block);
+    let asked: Vec<u8> = (0..100).flat_map(ask).collect();
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    write(&mut stream, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
+    write(&mut stream, frame(SETTINGS, 0, 0, &window)).await;
+    write(&mut stream, asked).await;
+    let mut client = Http2 { stream };
+    for _ in 0..8 {
+        client.frame_of(HEADERS).await.expect("it is answered");
+    }
+    client
+}
+
+/// Each of them waits for its reader as long as the connection lives, of which there may be as many as
+/// file descriptors.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn answers_that_nobody_reads_take_little_memory() {
+    for path in ["/metrics", "/nothing", "/page.js"] {
+        let program = Program::start(
+            program()
+                .env("LIVENESS_API_KEYS", KEY)
+                .env("LIVENESS_HEADER_TIMEOUT", "600")
+                .env("LIVENESS_LOG", "error"),
+        );
+        // Until somebody has asked for them, there are no numbers of a route.
+        for route in [
+            "/",
+            "/page.css",
+            "/page.js",
+            "/icon.svg",
+            "/openapi.json",
+            "/healthz",
+            "/readyz",
+            "/metrics",
+            "/liveness",
+            "/liveness/",
+            "/nothing",
+        ] {
+            let answer = reqwest::get(format!("{}{route}", program.base)).await;
+            assert!(answer.is_ok(), "{route}");
+        }
+        let address = program.base.trim_start_matches("http://");
+        let before = program.memory();
+        let mut clients = Vec::new();
+        for _ in 0..200 {
+            clients.push(ask_and_never_read(address, path).await);
+        }
+        let each = program.memory().saturating_sub(before) / clients.len();
+        assert!(each < 100, "{path}: {each} kB a connection");
+    }
 }
 
 /// To talk is not to ask for something.

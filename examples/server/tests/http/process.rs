@@ -19,7 +19,7 @@ use crate::support::{expected, file, json, multipart_text, portrait, send, url_e
 const KEY: &str = "Correct-Horse-Battery-Staple";
 const SOON: Duration = Duration::from_secs(30);
 
-fn program() -> Command {
+pub fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_liveness-server"));
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("LIVENESS_") && name != "LIVENESS_ONNXRUNTIME" {
@@ -34,14 +34,14 @@ fn program() -> Command {
 }
 
 /// A running program; it is killed if a test fails before it ends.
-struct Program {
+pub struct Program {
     child: Child,
     greeting: String,
-    base: String,
+    pub base: String,
 }
 
 impl Program {
-    fn start(command: &mut Command) -> Program {
+    pub fn start(command: &mut Command) -> Program {
         let mut child = command.spawn().expect("the program is built");
         let mut output = BufReader::new(child.stdout.take().expect("it is piped"));
         let mut greeting = String::new();
@@ -60,6 +60,15 @@ impl Program {
             greeting,
             base,
         }
+    }
+
+    /// Resident kilobytes.
+    #[cfg(target_os = "linux")]
+    pub fn memory(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.expect("it runs");
+        let (_, size) = status.split_once("VmRSS:").expect("Linux tells");
+        size.split_whitespace().next().unwrap().parse().unwrap()
     }
 
     fn signal(&self, name: &str) {
@@ -556,6 +565,10 @@ fn what_cannot_work_is_said_at_once() {
         (
             program().args(["--cors-origin", "https://a.example/"]),
             "give https://a.example",
+        ),
+        (
+            program().args(["--upload-timeout", "0"]),
+            "give a positive number",
         ),
         (program().args(["--models-dir", "missing"]), "missing"),
     ] {

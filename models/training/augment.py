@@ -1,6 +1,6 @@
 """What a camera and a messenger do to an image: tone, white balance, blur, noise, JPEG.
 
-Every function takes an RGB uint8 image and a numpy Generator and returns a new uint8 image. All
+Every function takes an RGB uint8 image, and a numpy Generator where it draws by lot, and returns a new uint8 image. All
 classes pass through the same functions at the same strength, or a network learns the
 augmentation instead of the subject.
 """
@@ -71,6 +71,11 @@ def noise(image: np.ndarray, rng: Rng, sigma: float) -> np.ndarray:
     if rng.random() < 0.3:
         field = cv2.GaussianBlur(field, (3, 3), 0) * 2.0
     return cv2.add(image, field * np.float32(sigma), dtype=cv2.CV_8U)
+
+
+def sharpened(image: np.ndarray, amount: float, radius: float) -> np.ndarray:
+    """Unsharp mask."""
+    return cv2.addWeighted(image, 1 + amount, cv2.GaussianBlur(image, (0, 0), radius), -amount, 0)
 
 
 def jpeg(image: np.ndarray, rng: Rng, low: int = 20, high: int = 95) -> np.ndarray:

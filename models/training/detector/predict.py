@@ -29,11 +29,11 @@ class Found:
         return float(self.box[3] - self.box[1])
 
 
-def open_session(path: Path) -> onnxruntime.InferenceSession:
+def open_session(model: Path | bytes) -> onnxruntime.InferenceSession:
     """One thread, as the library runs it; the answers are then the same on every machine."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 def prepare(image: np.ndarray, long_side: int) -> tuple[np.ndarray, np.ndarray]:

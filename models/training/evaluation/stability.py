@@ -16,11 +16,13 @@ import json
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from .. import augment
 from ..export import MODELS, read_manifest
 from ..geometry import clip_box, cut
 from .presentations import Presentation, load, locate, read
@@ -49,14 +51,6 @@ def _tone(curve: Callable[[np.ndarray], np.ndarray]) -> Disturbance:
     return lambda image: levels[image]
 
 
-def _sharpen(radius: float, share: float) -> Disturbance:
-    def apply(image: np.ndarray) -> np.ndarray:
-        blurred = cv2.GaussianBlur(image, (0, 0), radius)
-        return cv2.addWeighted(image, 1 + share, blurred, -share, 0)
-
-    return apply
-
-
 def _haze(share: float) -> Disturbance:
     """Stray light, as much everywhere, of a lens that is not clean: so much of what white gives, in linear light."""
     return _tone(lambda v: ((1 - share) * v**2.2 + share) ** (1 / 2.2))
@@ -75,7 +69,7 @@ DISTURBANCES: dict[str, Disturbance] = {
     "brightness x 1.3": _tone(lambda v: 1.3 * v),
     "gamma 0.7": _tone(lambda v: v**0.7),
     "gamma 1.4": _tone(lambda v: v**1.4),
-    "sharpened": _sharpen(2.0, 2.0),
+    "sharpened": partial(augment.sharpened, amount=2.0, radius=2.0),
     "haze of 2 %": _haze(0.02),
     "haze of 5 %": _haze(0.05),
 }

@@ -106,9 +106,9 @@ class Camera:
         if kind < 0.1:
             return cv2.medianBlur(image, 3)
         if kind < 0.3:
-            return _sharpened(image, rng.uniform(0.3, 2.5), rng.uniform(0.5, 2.5))
+            return augment.sharpened(image, rng.uniform(0.3, 2.5), rng.uniform(0.5, 2.5))
         if kind < 0.38:  # local contrast of phones' night and portrait modes: wide halos
-            return _sharpened(image, rng.uniform(0.5, 2.2), rng.uniform(2, 6))
+            return augment.sharpened(image, rng.uniform(0.5, 2.2), rng.uniform(2, 6))
         return image
 
     def _encode(self, image: np.ndarray) -> np.ndarray:
@@ -116,8 +116,3 @@ class Camera:
         if rng.random() < 0.2:
             return image
         return augment.jpeg(image, rng, 45, 96) if rng.random() < 0.85 else augment.jpeg(image, rng, 35, 50)
-
-
-def _sharpened(image: np.ndarray, amount: float, radius: float) -> np.ndarray:
-    """Unsharp mask."""
-    return cv2.addWeighted(image, 1 + amount, cv2.GaussianBlur(image, (0, 0), radius), -amount, 0)

@@ -59,15 +59,15 @@ def is_usable(record: dataset.Record) -> bool:
 
 
 def _is_shown(record: dataset.Record) -> bool:
-    """Usable, and large enough for the library: smaller ones are nearly all bona fide, which would be learned."""
-    return is_usable(record) and record.largest.size >= SMALLEST
+    """Known, and large enough for the library: smaller faces are nearly all bona fide, which would be learned."""
+    return _is_known(record) and is_usable(record) and record.largest.size >= SMALLEST
 
 
 def taught_faces(record: dataset.Record) -> list[dataset.Face]:
     """The faces of an image that training shows: every clear one where no label of the image is at stake."""
     if record.source in UNLABELLED:
-        return [face for face in record.faces if face.score >= 0.8 and face.size >= 40]
-    return [record.largest] if _is_known(record) and _is_shown(record) else []
+        return [face for face in record.faces if face.score >= 0.8 and face.size >= SMALLEST]
+    return [record.largest] if _is_shown(record) else []
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def real_sources(root: str | Path) -> list[Source]:
     """Sources of the training split."""
     groups: dict[tuple[str, bool], list[dataset.Record]] = {}
     for record in dataset.load(root, split="train"):
-        if _is_known(record) and _is_shown(record):
+        if _is_shown(record):
             groups.setdefault((record.source, record.live), []).append(record)
     sources = []
     for (name, live), records in sorted(groups.items()):
@@ -211,10 +211,11 @@ class Stream:
     def _cuts(self, image: np.ndarray, box: np.ndarray) -> dict[str, np.ndarray]:
         box, flip = self._jittered(box), self._rng.random() < 0.5
         height, width = image.shape[:2]
-        crops = {name: cut(image, crop_rect(box, width, height, *shape), SIZE) for name, shape in CROPS.items()}
+        rects = {name: crop_rect(box, width, height, *shape) for name, shape in CROPS.items()}
+        crops = {name: cut(image, rect, SIZE) for name, rect in rects.items()}
         crops[MIRRORED] = mirrored_cut(image, box)
         crops = {name: crop[:, ::-1] if flip else crop for name, crop in crops.items()}
-        left, top, wide, high = within(crop_rect(box, width, height, *CROPS["tight"]), mirrored_rect(box, width, height))
+        left, top, wide, high = within(rects["tight"], mirrored_rect(box, width, height))
         return crops | {WITHIN: np.float32([1 - left - wide if flip else left, top, wide, high])}
 
 

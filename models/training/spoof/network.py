@@ -43,16 +43,15 @@ class LivenessNet(nn.Module):
         dropout: float = 0.15,
     ):
         super().__init__()
-        widths = WIDTHS
-        layers: list[nn.Module] = [*_conv(3, widths[0], 2), nn.ReLU(inplace=True)]
-        for before, width, count in zip(widths, widths[1:], blocks, strict=False):
+        layers: list[nn.Module] = [*_conv(3, WIDTHS[0], 2), nn.ReLU(inplace=True)]
+        for before, width, count in zip(WIDTHS, WIDTHS[1:], blocks, strict=False):
             layers += [*_conv(before, width, 2), nn.ReLU(inplace=True), *(Residual(width) for _ in range(count))]
         self.features = nn.Sequential(*layers)
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(2 * widths[-1], 3)
+        self.head = nn.Linear(2 * WIDTHS[-1], 3)
         # Used while training only: what each teacher answered, which tells more than the target.
         # It starts at zero, as it is part of the live logit in the end: without teachers nothing moves it from there.
-        self.imitation = nn.Linear(2 * widths[-1], 3)
+        self.imitation = nn.Linear(2 * WIDTHS[-1], 3)
         nn.init.zeros_(self.imitation.weight)
         nn.init.zeros_(self.imitation.bias)
         self.register_buffer("imitated", torch.tensor(imitated), persistent=False)

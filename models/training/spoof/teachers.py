@@ -19,6 +19,7 @@ import torch
 from onnx import helper, numpy_helper
 from torch.nn import functional as F
 
+from ..detector.predict import open_session
 from ..geometry import clip_box
 
 FILES = ("2.7_80x80_MiniFASNetV2.onnx", "4_0_0_80x80_MiniFASNetV1SE.onnx", "minifas_1.5.onnx")
@@ -91,12 +92,10 @@ class Told(NamedTuple):
 
 
 def _opened(path: Path) -> onnxruntime.InferenceSession:
-    """A teacher that gives its last map and embedding beside its outputs; one thread."""
+    """A teacher that gives its last map and embedding beside its outputs."""
     model = onnx.load(str(path))
     model.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in (LAST_MAP, LAST_EMBEDDING))
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return open_session(model.SerializeToString())
 
 
 def _run(session: onnxruntime.InferenceSession, x: np.ndarray) -> list[np.ndarray]:

@@ -15,7 +15,7 @@ pub(super) struct Bits<'a> {
     senseless: bool,
 }
 
-pub(super) const FIRST_RESTART: u8 = 0xd0;
+const FIRST_RESTART: u8 = 0xd0;
 
 /// Bits that are there after [`Bits::refill`]: a code and the value that follows it.
 const READY: u32 = 32;
@@ -174,6 +174,41 @@ fn has_ff(word: u64) -> bool {
     const ONES: u64 = 0x0101_0101_0101_0101;
     let flipped = !word;
     flipped.wrapping_sub(ONES) & word & (ONES << 7) != 0
+}
+
+/// The restart markers of entropy-coded data, one after every so many MCUs.
+pub(super) struct Restarts {
+    /// MCUs between two; 0 where there are none.
+    interval: usize,
+    /// MCUs until the next one, and which it is.
+    until: usize,
+    next: u8,
+}
+
+impl Restarts {
+    pub fn every(interval: usize) -> Self {
+        Restarts {
+            interval,
+            until: interval,
+            next: 0,
+        }
+    }
+
+    /// Passes over the one that is due before the next MCU, and says whether one was; `None` where it is not there.
+    #[inline(always)]
+    pub fn pass(&mut self, bits: &mut Bits<'_>) -> Option<bool> {
+        if self.interval == 0 {
+            return Some(false);
+        }
+        let is_due = self.until == 0;
+        if is_due {
+            bits.marker(FIRST_RESTART + self.next % 8)?;
+            self.next = self.next.wrapping_add(1);
+            self.until = self.interval;
+        }
+        self.until -= 1;
+        Some(is_due)
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! third counts coefficients beyond the last one from the first again. A file that was made for that shows each of them
 //! another picture.
 
-use super::bits::{Bits, FIRST_RESTART};
+use super::bits::{Bits, Restarts};
 use super::frame::{COEFFICIENTS, Factors, Frame, HuffmanSegment, Scan, Tables};
 use super::huffman::{AcCode, Code, DcCode, Shared};
 use super::segments::{HUFFMAN, QUANTIZATION, RESTART_INTERVAL, START_OF_SCAN, Segments, damaged};
@@ -85,9 +85,7 @@ struct Stretch<'a> {
     bits: Bits<'a>,
     tables: &'a Tables<'a>,
     deadline: &'a Deadline,
-    /// MCUs until the next restart marker, and which it is.
-    until_restart: usize,
-    restarts: u8,
+    restarts: Restarts,
     /// Means of the blocks before, of each component of the scan.
     means: [i32; 4],
     /// Blocks to come whose band has ended already.
@@ -98,10 +96,9 @@ impl<'a> Stretch<'a> {
     fn new(coded: &'a [u8], tables: &'a Tables<'a>, deadline: &'a Deadline) -> Self {
         Stretch {
             bits: Bits::new(coded),
-            until_restart: tables.restart_interval,
+            restarts: Restarts::every(tables.restart_interval),
             tables,
             deadline,
-            restarts: 0,
             means: [0; 4],
             ended: 0,
         }
@@ -234,18 +231,10 @@ impl<'a> Stretch<'a> {
 
     /// Passes over a restart marker where one is due.
     fn restart(&mut self) -> Option<()> {
-        let interval = self.tables.restart_interval;
-        if interval == 0 {
-            return Some(());
-        }
-        if self.until_restart == 0 {
-            self.bits.marker(FIRST_RESTART + self.restarts % 8)?;
-            self.restarts = self.restarts.wrapping_add(1);
-            self.until_restart = interval;
+        if self.restarts.pass(&mut self.bits)? {
             self.means = [0; 4];
             self.ended = 0;
         }
-        self.until_restart -= 1;
         Some(())
     }
 

@@ -6,7 +6,7 @@
 use image::metadata::Orientation;
 
 use super::frame::{COEFFICIENTS, Factors, Frame, HuffmanSegment, Scan, Share, Tables};
-use super::plain::Plain;
+use super::plain::{Plain, YCBCR};
 use super::segments::{
     ADOBE, HUFFMAN, PROGRESSIVE, QUANTIZATION, RESTART_INTERVAL, START_OF_SCAN, Segment, Segments,
 };
@@ -89,7 +89,7 @@ impl<'a> Header<'a> {
 
 /// A transformation other than the usual one to YCbCr is not for this decoder.
 fn is_ycbcr(adobe: &[u8]) -> bool {
-    adobe.last() == Some(&1)
+    adobe.last() == Some(&YCBCR)
 }
 
 /// Grey, or YCbCr whose colours have at most twice as coarse a grid as the luma in either direction.

@@ -201,7 +201,7 @@ const ADOBE_NAME: [u8; 5] = *b"Adobe";
 /// Transformations of colours in an Adobe segment: the samples are as they are, or are brightness and colours, the last
 /// beside black.
 const NONE: u8 = 0;
-const YCBCR: u8 = 1;
+pub(super) const YCBCR: u8 = 1;
 const YCCK: u8 = 2;
 
 /// As JFIF names a component. Decoders guess at colours by other names.

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use image::RgbImage;
 
-use super::bits::{Bits, FIRST_RESTART};
+use super::bits::{Bits, Restarts};
 use super::frame::{BLOCK, COEFFICIENTS};
 use super::header::{Component, Header};
 use super::huffman::{AcCode, DcCode, Shared};
@@ -99,10 +99,7 @@ struct Scan<'a> {
     ac: Shared<'a, AcCode>,
     planes: Vec<Plane>,
     grid: Grid,
-    restart_interval: usize,
-    /// MCUs until the next restart marker, and which it is.
-    until_restart: usize,
-    restarts: u8,
+    restarts: Restarts,
 }
 
 /// The wanted part of a picture; `None` where its data are not what they should be, or there is no time. Where the last
@@ -150,9 +147,7 @@ impl<'a> Scan<'a> {
             dc,
             ac,
             grid,
-            restart_interval: header.restart_interval,
-            until_restart: header.restart_interval,
-            restarts: 0,
+            restarts: Restarts::every(header.restart_interval),
         })
     }
 
@@ -173,18 +168,11 @@ impl<'a> Scan<'a> {
 
     /// Passes over a restart marker where one is due.
     fn restart(&mut self) -> Option<()> {
-        if self.restart_interval == 0 {
-            return Some(());
-        }
-        if self.until_restart == 0 {
-            self.bits.marker(FIRST_RESTART + self.restarts % 8)?;
-            self.restarts = self.restarts.wrapping_add(1);
-            self.until_restart = self.restart_interval;
+        if self.restarts.pass(&mut self.bits)? {
             for plane in &mut self.planes {
                 plane.mean = 0;
             }
         }
-        self.until_restart -= 1;
         Some(())
     }
 

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
 
-use super::{Glance, Limits, Overview, Picture, gif, jpeg, png, tiff, webp};
+use super::{Glance, Limits, Overview, Picture, bmp, gif, jpeg, png, tiff, webp};
 use crate::deadline::Deadline;
 use crate::error::{Error, panic_text};
 use crate::memory;
@@ -66,40 +66,30 @@ impl<'a> File<'a> {
         fine.map_or_else(|| self.full(limits, deadline), Ok)
     }
 
-    fn format(&self) -> ImageFormat {
-        match self {
-            File::Jpeg(_) => ImageFormat::Jpeg,
-            File::Other(format, _) => *format,
-        }
-    }
-
-    fn bytes(&self) -> &[u8] {
-        match self {
-            File::Jpeg(plain) => &plain.bytes,
-            File::Other(ImageFormat::WebP, bytes) => webp::within(bytes),
-            File::Other(_, bytes) => bytes,
-        }
-    }
-
     /// Decodes all of a file at full resolution.
     fn full(&self, limits: &Limits, deadline: &Deadline) -> Result<Picture<'static>, Error> {
         // A decoder that panics on an input has met a damaged one: the fault is that it did not say so. To
         // the sender it is the same as for any other damage, which trying again does not mend, so it is not
         // an internal error; other panics of a check are.
-        let decoded = catch_unwind(AssertUnwindSafe(|| pixels(self, limits, deadline)))
-            .unwrap_or_else(|panic| {
-                Err(Error::unreadable(format!(
-                    "the decoder gave up on the image: {}",
-                    panic_text(&*panic)
-                )))
-            });
+        let decoded = catch_unwind(AssertUnwindSafe(|| match self {
+            File::Jpeg(plain) => Ok((plain.full(limits, deadline)?, plain.orientation)),
+            File::Other(format, bytes) => pixels(*format, bytes, limits, deadline),
+        }))
+        .unwrap_or_else(|panic| {
+            Err(Error::unreadable(format!(
+                "the decoder gave up on the image: {}",
+                panic_text(&*panic)
+            )))
+        });
         // A decoder that ran out of time says that it cannot read its file, or gives a part of it.
         deadline.check()?;
         let (image, orientation) = decoded?;
-        let alpha = match self.format() {
+        let alpha = match self {
             // Where all of a BMP would be transparent, its writer left the fourth byte alone.
-            ImageFormat::Bmp if is_transparent(&image) => Alpha::Meaningless,
-            ImageFormat::Tiff if tiff::has_associated_alpha(self.bytes()) => Alpha::Associated,
+            File::Other(ImageFormat::Bmp, _) if is_transparent(&image) => Alpha::Meaningless,
+            File::Other(ImageFormat::Tiff, bytes) if tiff::has_associated_alpha(bytes) => {
+                Alpha::Associated
+            }
             _ => Alpha::Unassociated,
         };
         Ok(Picture::from(to_rgb(image, alpha)).upright(orientation))
@@ -177,12 +167,17 @@ fn is_heif(bytes: &[u8]) -> bool {
             .any(|brand| bytes.get(8..12) == Some(&brand[..]))
 }
 
+/// All of a file that is no JPEG, as it is stored, and how it is to be turned.
 fn pixels(
-    file: &File<'_>,
+    format: ImageFormat,
+    bytes: &[u8],
     limits: &Limits,
     deadline: &Deadline,
 ) -> Result<(DynamicImage, Orientation), Error> {
-    let (bytes, format) = (file.bytes(), file.format());
+    let bytes = match format {
+        ImageFormat::WebP => webp::within(bytes),
+        _ => bytes,
+    };
     let damaged = |error: image::ImageError| {
         Error::unreadable(format!("the {format:?} image cannot be decoded: {error}"))
     };
@@ -200,9 +195,6 @@ fn pixels(
     let mut decoder = reader.into_decoder().map_err(damaged)?;
     let (width, height) = decoder.dimensions();
     limits.check_size(width, height)?;
-    if let File::Jpeg(plain) = file {
-        plain.check_scans(width, height)?;
-    }
     if decoder.total_bytes() > most {
         return Err(Error::unreadable(format!(
             "the image takes {} bytes when decoded; the limit is {most}: send one with fewer pixels or 8 bits per sample",
@@ -216,24 +208,17 @@ fn pixels(
         // A picture of an animation, with alpha, is drawn onto a canvas with alpha.
         ImageFormat::WebP => area.saturating_mul(4 + 4),
         ImageFormat::Gif => first_frame(bytes, width, height)?,
-        // The coefficients of a progressive one, two bytes each, of up to four components.
-        ImageFormat::Jpeg => area.saturating_mul(2 * 4),
         _ => given,
     };
     let forms = area.saturating_mul(4 + 3);
     memory::expect(given.saturating_add(copies.max(forms)))?;
-    match file {
-        File::Jpeg(plain) => {
-            let colours = decoder.color_type();
-            // It has a copy of the file.
-            drop(decoder);
-            plain.check_data(deadline)?;
-            let image = plain.decode(colours, [width, height], deadline);
-            return Ok((image.map_err(damaged)?, plain.orientation));
-        }
-        File::Other(ImageFormat::Tiff, _) => tiff::check_strips(bytes, deadline)?,
-        File::Other(ImageFormat::WebP, _) => webp::check_frames(bytes, width, height, deadline)?,
-        File::Other(..) => {}
+    match format {
+        ImageFormat::Bmp => bmp::check(bytes)?,
+        ImageFormat::Gif => gif::check(bytes, deadline)?,
+        ImageFormat::Png => png::check_palette(bytes, deadline)?,
+        ImageFormat::Tiff => tiff::check_strips(bytes, deadline)?,
+        ImageFormat::WebP => webp::check_frames(bytes, width, height, deadline)?,
+        _ => {}
     }
     let orientation = orientation(bytes, format, &mut decoder);
     let image = DynamicImage::from_decoder(decoder);

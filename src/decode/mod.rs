@@ -1,6 +1,7 @@
 //! From what a caller hands in to upright RGB pixels.
 
 mod base64;
+mod bmp;
 mod colour;
 mod detail;
 mod encoded;

@@ -2,10 +2,16 @@
 //!
 //! The decoder keeps every text that precedes the picture, and takes for one of some bytes ten times as many, so they
 //! are counted first. It has not met yet what follows the picture when it is asked how that is to be turned.
+//!
+//! Decoders do not agree on chunks that are there twice, in the wrong place or with a wrong checksum: some pass them by,
+//! some heed the first, some the last. Where such a chunk decides what is seen, no encoder writes it so, and whoever does
+//! wants two pictures in one file.
 
 use image::metadata::Orientation;
+use png::{ColorType, DecodingError, Transformations};
 
 use super::exif;
+use crate::deadline::Deadline;
 use crate::error::Error;
 
 /// Editors write some dozens, of which a colour profile and a packet of XMP are the larger part.
@@ -14,8 +20,26 @@ const MAX_CHUNKS: usize = 10_000;
 const HEAD: usize = 8;
 /// What follows the data of each.
 const CHECKSUM: usize = 4;
+/// Bytes of a colour of the palette.
+const COLOUR: usize = 3;
 
-/// Names and data of the chunks up to the end of the file that they make up; one that claims too much is the last.
+struct Chunk<'a> {
+    name: [u8; 4],
+    data: &'a [u8],
+    /// What its checksum is said to be; `None` where the file ends before that.
+    checksum: Option<[u8; CHECKSUM]>,
+}
+
+impl Chunk<'_> {
+    fn is_intact(&self) -> bool {
+        let mut sum = crc32fast::Hasher::new();
+        sum.update(&self.name);
+        sum.update(self.data);
+        self.checksum == Some(sum.finalize().to_be_bytes())
+    }
+}
+
+/// The chunks up to the end of the file that they make up; one that claims too much, or whose name is none, is the last.
 struct Chunks<'a>(&'a [u8]);
 
 impl<'a> Chunks<'a> {
@@ -25,30 +49,37 @@ impl<'a> Chunks<'a> {
 }
 
 impl<'a> Iterator for Chunks<'a> {
-    type Item = ([u8; 4], &'a [u8]);
+    type Item = Chunk<'a>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let ([a, b, c, d, name @ ..], rest) = self.0.split_first_chunk::<8>()?;
         let length = u32::from_be_bytes([*a, *b, *c, *d]) as usize;
-        let data = &rest[..length.min(rest.len())];
-        let next = rest.get(length.saturating_add(CHECKSUM)..);
+        let (data, rest) = rest.split_at(length.min(rest.len()));
         // What follows the end is no part of the file.
-        self.0 = next.filter(|_| name != b"IEND").unwrap_or_default();
-        Some((*name, data))
+        let is_last = name == b"IEND" || !name.iter().all(u8::is_ascii_alphabetic);
+        self.0 = match rest.get(CHECKSUM..) {
+            Some(next) if !is_last => next,
+            _ => &[],
+        };
+        Some(Chunk {
+            name: *name,
+            data,
+            checksum: rest.first_chunk().copied(),
+        })
     }
 }
 
-/// Refuses a file with very many chunks before its picture, and an animation that its picture is no part of: browsers
-/// play the others.
+/// Refuses a file with very many chunks before its picture, and one that others can take for another picture.
 pub(super) fn check_chunks(bytes: &[u8]) -> Result<(), Error> {
-    let before = Chunks::of(bytes).take_while(|(name, _)| name != b"IDAT");
-    let before: Vec<_> = before.take(MAX_CHUNKS + 1).map(|(name, _)| name).collect();
-    if before.len() > MAX_CHUNKS {
+    let before = Chunks::of(bytes).take_while(|chunk| chunk.name != *b"IDAT");
+    if before.take(MAX_CHUNKS + 1).count() > MAX_CHUNKS {
         return Err(Error::unreadable(format!(
             "the PNG has more than {MAX_CHUNKS} chunks before its picture: save it without metadata"
         )));
     }
-    if before.contains(b"acTL") && !before.contains(b"fcTL") {
+    let mut seen = Seen::default();
+    Chunks::of(bytes).try_for_each(|chunk| seen.add(&chunk))?;
+    if seen.hides_picture {
         return Err(Error::unreadable(
             "the PNG is an animation that does not show its first picture: send a still one",
         ));
@@ -56,12 +87,111 @@ pub(super) fn check_chunks(bytes: &[u8]) -> Result<(), Error> {
     Ok(())
 }
 
+/// The chunks so far that decide what is seen.
+#[derive(Default)]
+struct Seen {
+    picture: bool,
+    turned: bool,
+    transparent: bool,
+    /// Bytes of the palette.
+    palette: Option<usize>,
+    animated: bool,
+    frame: bool,
+    /// Whether the animation has no part in the picture that precedes its own: browsers play the others.
+    hides_picture: bool,
+}
+
+impl Seen {
+    fn add(&mut self, chunk: &Chunk<'_>) -> Result<(), Error> {
+        let fits = match &chunk.name {
+            b"IDAT" => {
+                self.hides_picture |= !self.picture && self.animated && !self.frame;
+                self.picture = true;
+                true
+            }
+            // The decoder panics where the last colour is not all there.
+            b"PLTE" => {
+                let length = chunk.data.len();
+                length.is_multiple_of(COLOUR)
+                    && self.palette.replace(length).is_none()
+                    && !self.transparent
+            }
+            b"tRNS" => {
+                // Where there is a palette, the chunk has a byte for each of its colours.
+                let most = self.palette.map_or(usize::MAX, |length| length / COLOUR);
+                !std::mem::replace(&mut self.transparent, true)
+                    && !self.picture
+                    && chunk.data.len() <= most
+                    && chunk.is_intact()
+            }
+            b"eXIf" => !std::mem::replace(&mut self.turned, true) && chunk.is_intact(),
+            b"acTL" if !self.picture => {
+                // A frame before it is not that of the picture to those who read the chunks one by one.
+                !self.frame && !std::mem::replace(&mut self.animated, true) && chunk.is_intact()
+            }
+            b"fcTL" if !self.picture => {
+                !std::mem::replace(&mut self.frame, true) && chunk.is_intact()
+            }
+            _ => true,
+        };
+        if fits {
+            return Ok(());
+        }
+        Err(Error::unreadable(format!(
+            "the PNG is damaged: its chunk {} is there twice, in the wrong place, too long or has a wrong checksum",
+            chunk.name.escape_ascii()
+        )))
+    }
+}
+
+/// Refuses a picture with colours that its palette lacks: some viewers show them black, others leave them out.
+pub(super) fn check_palette(bytes: &[u8], deadline: &Deadline) -> Result<(), Error> {
+    match lacks_colours(bytes, deadline) {
+        Ok(false) => Ok(()),
+        Ok(true) => Err(Error::unreadable(
+            "the PNG has pixels of colours that its palette lacks: save it again",
+        )),
+        Err(error) => Err(Error::unreadable(format!(
+            "the Png image cannot be decoded: {error}"
+        ))),
+    }
+}
+
+fn lacks_colours(bytes: &[u8], deadline: &Deadline) -> Result<bool, DecodingError> {
+    let mut decoder = png::Decoder::new(deadline.reader(bytes));
+    decoder.set_ignore_text_chunk(true);
+    decoder.set_ignore_iccp_chunk(true);
+    decoder.set_transformations(Transformations::IDENTITY);
+    let mut reader = decoder.read_info()?;
+    let info = reader.info();
+    let (width, bits) = (info.width as usize, usize::from(info.bit_depth as u8));
+    let colours = info
+        .palette
+        .as_ref()
+        .map_or(0, |palette| palette.len() / COLOUR);
+    if info.color_type != ColorType::Indexed || colours >> bits != 0 {
+        return Ok(false);
+    }
+    let size = reader
+        .output_buffer_size()
+        .ok_or(DecodingError::LimitsExceeded)?;
+    let mut pixels = vec![0; size];
+    let length = reader.next_frame(&mut pixels)?.line_size;
+    let colour = |row: &[u8], x: usize| {
+        let at = x * bits;
+        usize::from(row[at / 8] >> (8 - bits - at % 8)) & ((1 << bits) - 1)
+    };
+    Ok(pixels
+        .chunks_exact(length)
+        .any(|row| (0..width).any(|x| colour(row, x) >= colours)))
+}
+
 /// How the picture is to be turned, be it said before the picture or behind it.
 pub(super) fn orientation(bytes: &[u8]) -> Orientation {
     Chunks::of(bytes)
-        .find(|(name, _)| name == b"eXIf")
-        .map_or(Orientation::NoTransforms, |(_, block)| {
-            exif::orientation(block)
+        .find(|chunk| chunk.name == *b"eXIf")
+        .map_or(Orientation::NoTransforms, |chunk| {
+            exif::orientation(chunk.data)
         })
 }
 
@@ -84,18 +214,55 @@ mod tests {
 
     fn chunk(name: &[u8; 4], data: &[u8]) -> Vec<u8> {
         let length = (data.len() as u32).to_be_bytes();
-        [&length[..], name, data, &[0; CHECKSUM]].concat()
+        let named = [&name[..], data].concat();
+        let mut crc = flate2::Crc::new();
+        crc.update(&named);
+        [&length[..], &named, &crc.sum().to_be_bytes()].concat()
+    }
+
+    fn file(chunks: &[&[u8]]) -> Vec<u8> {
+        [&[0; HEAD][..], &chunks.concat()].concat()
     }
 
     #[test]
     fn the_picture_is_part_of_the_animation() {
         let check = |names: &[&[u8; 4]]| {
             let chunks: Vec<_> = names.iter().map(|name| chunk(name, &[])).collect();
-            check_chunks(&[&[0; HEAD][..], &chunks.concat()].concat()).is_ok()
+            check_chunks(&file(&[&chunks.concat()])).is_ok()
         };
         assert!(check(&[b"acTL", b"fcTL", b"IDAT", b"fcTL", b"fdAT"]));
         assert!(check(&[b"IDAT", b"acTL", b"fcTL", b"fdAT"]) && check(&[b"fcTL", b"IDAT"]));
         assert!(!check(&[b"acTL", b"IDAT", b"fcTL", b"fdAT"]));
+        // What others leave out, or count to another picture, makes it one that browsers do not show.
+        assert!(!check(&[b"fcTL", b"acTL", b"IDAT", b"fcTL", b"fdAT"]));
+        assert!(!check(&[b"acTL", b"acTL", b"fcTL", b"IDAT"]));
+        assert!(!check(&[b"acTL", b"fcTL", b"fcTL", b"IDAT"]));
+    }
+
+    /// A picture of three pixels with a palette of three colours.
+    fn indexed(depth: u8, row: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut encoder = png::Encoder::new(&mut bytes, 3, 1);
+        encoder.set_color(ColorType::Indexed);
+        encoder.set_depth(png::BitDepth::from_u8(depth).unwrap());
+        encoder.set_palette(&[7; 3 * COLOUR][..]);
+        let mut writer = encoder.write_header().unwrap();
+        writer.write_image_data(row).unwrap();
+        writer.finish().unwrap();
+        bytes
+    }
+
+    #[test]
+    fn every_pixel_has_a_colour_of_the_palette() {
+        let far = Deadline::after(std::time::Duration::from_secs(3600));
+        let check = |depth, row: &[u8]| check_palette(&indexed(depth, row), &far);
+        // Behind the last pixel of a row there may be anything.
+        assert!(check(8, &[0, 1, 2]).is_ok() && check(2, &[0b0001_1011]).is_ok());
+        assert!(check(4, &[0x01, 0x2f]).is_ok() && check(1, &[0xff]).is_ok());
+        for (depth, row) in [(8, &[0, 1, 3][..]), (2, &[0b0001_1100]), (4, &[0x30, 0x00])] {
+            let error = check(depth, row).unwrap_err();
+            assert!(error.detail().contains("palette lacks"), "{error}");
+        }
     }
 
     #[test]
@@ -105,10 +272,51 @@ mod tests {
             b"II\x2a\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0",
         );
         let end = chunk(b"IEND", &[]);
-        let orientation =
-            |chunks: [&[u8]; 2]| orientation(&[&[0; HEAD][..], &chunks.concat()].concat());
-        assert_eq!(orientation([&turned, &end]), Orientation::Rotate90);
-        assert_eq!(orientation([&end, &turned]), Orientation::NoTransforms);
+        let orientation = |chunks: &[&[u8]]| orientation(&file(chunks));
+        assert_eq!(orientation(&[&turned, &end]), Orientation::Rotate90);
+        assert_eq!(orientation(&[&end, &turned]), Orientation::NoTransforms);
+        // Nor what follows something that is no chunk.
+        let nameless = chunk(&[0; 4], &[]);
+        assert_eq!(
+            orientation(&[&nameless, &turned, &end]),
+            Orientation::NoTransforms
+        );
+    }
+
+    #[test]
+    fn what_decides_is_there_once_and_in_its_place() {
+        let check = |chunks: &[&[u8]]| check_chunks(&file(chunks)).is_ok();
+        let (palette, picture) = (chunk(b"PLTE", &[7; 6]), chunk(b"IDAT", &[]));
+        let (clear, turned) = (chunk(b"tRNS", &[0; 2]), chunk(b"eXIf", b"II"));
+        let text = chunk(b"tEXt", b"a\0b");
+        assert!(check(&[&palette, &clear, &turned, &picture]));
+        assert!(check(&[&chunk(b"tRNS", &[0; 6]), &picture, &turned]));
+        assert!(check(&[&text, &text, &picture, &picture, &text]));
+        assert!(!check(&[&palette, &palette, &picture]));
+        assert!(!check(&[&clear, &palette, &picture]));
+        assert!(!check(&[&palette, &clear, &clear, &picture]));
+        assert!(!check(&[&palette, &chunk(b"tRNS", &[0; 3]), &picture]));
+        assert!(!check(&[&palette, &picture, &clear]));
+        assert!(!check(&[&turned, &picture, &turned]));
+        let error = check_chunks(&file(&[&chunk(b"PLTE", &[7; 5]), &picture])).unwrap_err();
+        assert_eq!(error.code(), crate::ErrorCode::UnreadableImage);
+        assert!(error.detail().contains("PLTE"), "{error}");
+    }
+
+    #[test]
+    fn what_decides_has_its_checksum() {
+        let picture = chunk(b"IDAT", &[]);
+        for name in [b"tRNS", b"eXIf", b"acTL", b"fcTL", b"tEXt"] {
+            let mut spoiled = chunk(name, &[0; 26]);
+            *spoiled.last_mut().unwrap() ^= 1;
+            let frame: &[u8] = if name == b"acTL" {
+                &chunk(b"fcTL", &[])
+            } else {
+                &[]
+            };
+            let check = check_chunks(&file(&[&spoiled, frame, &picture]));
+            assert_eq!(check.is_ok(), name == b"tEXt");
+        }
     }
 
     #[test]

@@ -7,9 +7,9 @@
 
 use ::tiff::TiffResult;
 use ::tiff::decoder::Decoder;
-use ::tiff::tags::{CompressionMethod, Tag, Type};
+use ::tiff::tags::{CompressionMethod, PhotometricInterpretation, Predictor, Tag, Type};
 
-use crate::deadline::Deadline;
+use crate::deadline::{Deadline, Reader};
 use crate::error::Error;
 
 /// Most bytes of a row of a strip or tile, which [`memory::expect`](crate::memory::expect) has asked for
@@ -116,7 +116,7 @@ impl<'a> Numbers<'a> {
 }
 
 /// Refuses a file whose picture is described by longer lists than any picture's, before a decoder takes
-/// memory for them; and one whose first picture is not what others would show.
+/// memory for them; and one whose first picture is not what others would show, or not as they would show it.
 pub(super) fn check_directory(bytes: &[u8]) -> Result<(), Error> {
     let Some(numbers) = Numbers::new(bytes) else {
         return Ok(());
@@ -128,6 +128,7 @@ pub(super) fn check_directory(bytes: &[u8]) -> Result<(), Error> {
     for entry in entries {
         check_entry(&entry, bytes.len() as u64, numbers.big)?;
         check_kind(&entry, &numbers)?;
+        check_reading(&entry, &numbers)?;
         if READ.contains(&entry.tag) {
             // The decoder takes the last of several, libtiff the first.
             if seen.contains(&entry.tag) {
@@ -156,6 +157,22 @@ fn check_kind(entry: &Entry, numbers: &Numbers<'_>) -> Result<(), Error> {
         ));
     }
     Ok(())
+}
+
+/// Refuses bits that are stored in reverse, which the decoder does not turn round, and an orientation of which some take
+/// the number and some do not.
+fn check_reading(entry: &Entry, numbers: &Numbers<'_>) -> Result<(), Error> {
+    const AS_THEY_ARE: u64 = 1;
+    let width = entry.kind.map_or(0, value_bytes);
+    let value = numbers.number(entry.place, width);
+    match (entry.tag, entry.kind) {
+        (Tag::FillOrder, _) if value != Some(AS_THEY_ARE) => Err(Error::unreadable(
+            "the bits of the TIFF are in reverse order, which is not read: save it again",
+        )),
+        (Tag::Orientation, Some(Type::SHORT | Type::LONG)) if entry.values == 1 => Ok(()),
+        (Tag::Orientation, _) => Err(refused(entry, "is no number of the usual kind")),
+        _ => Ok(()),
+    }
 }
 
 fn check_entry(entry: &Entry, file: u64, big: bool) -> Result<(), Error> {
@@ -218,6 +235,12 @@ struct Strips {
     row: u64,
     /// Whether samples have 32 bits and nothing says what those are.
     vague: bool,
+    /// Whether samples of more than 8 bits are the larger, the darker they are.
+    inverted: bool,
+    /// Whether numbers are differences to those before.
+    predicted: bool,
+    /// Where the strips or tiles lie, where they are compressed with LZW.
+    lzw: Vec<u64>,
 }
 
 impl Strips {
@@ -228,16 +251,50 @@ impl Strips {
         let samples = decoder.find_tag_unsigned::<u16>(Tag::SamplesPerPixel)?;
         let bits = decoder.find_tag_unsigned_vec::<u16>(Tag::BitsPerSample)?;
         let format = decoder.find_tag_unsigned_vec::<u16>(Tag::SampleFormat)?;
+        let photometric = decoder.find_tag_unsigned::<u16>(Tag::PhotometricInterpretation)?;
+        let predictor = decoder.find_tag_unsigned::<u16>(Tag::Predictor)?;
+        let compression = compression.map_or(
+            CompressionMethod::None,
+            CompressionMethod::from_u16_exhaustive,
+        );
+        let lzw = match compression {
+            CompressionMethod::LZW => Strips::places(&mut decoder)?,
+            _ => Vec::new(),
+        };
         let (width, _) = decoder.chunk_dimensions();
         Ok(Strips {
-            compression: compression.map_or(
-                CompressionMethod::None,
-                CompressionMethod::from_u16_exhaustive,
-            ),
+            compression,
             row: u64::from(width) * u64::from(samples.unwrap_or(1)) * MAX_BYTES_PER_SAMPLE,
-            vague: format.is_none() && bits.is_some_and(|bits| bits.contains(&32)),
+            vague: format.is_none() && bits.as_ref().is_some_and(|bits| bits.contains(&32)),
+            inverted: photometric == Some(PhotometricInterpretation::WhiteIsZero.to_u16())
+                && bits.is_some_and(|bits| bits.iter().any(|bits| *bits > 8)),
+            predicted: predictor.is_some_and(|predictor| predictor != Predictor::None.to_u16()),
+            lzw,
         })
     }
+
+    fn places(decoder: &mut Decoder<Reader<'_>>) -> TiffResult<Vec<u64>> {
+        let mut places = Vec::new();
+        for tag in [Tag::StripOffsets, Tag::TileOffsets] {
+            places.extend(
+                decoder
+                    .find_tag_unsigned_vec::<u64>(tag)?
+                    .into_iter()
+                    .flatten(),
+            );
+        }
+        Ok(places)
+    }
+}
+
+/// Whether data of LZW at this place begin with the code that clears the table, as they must. What libtiff takes for the
+/// order of bits of very old files begins otherwise, and the decoder would read it in the usual order.
+fn begins_cleared(bytes: &[u8], place: u64) -> bool {
+    const CLEAR: u8 = 0x80;
+    usize::try_from(place)
+        .ok()
+        .and_then(|place| bytes.get(place))
+        .is_none_or(|first| *first == CLEAR)
 }
 
 /// Refuses a file whose picture is compressed by another image format, or in any way but those whose
@@ -258,6 +315,22 @@ pub(super) fn check_strips(bytes: &[u8], deadline: &Deadline) -> Result<(), Erro
     if strips.vague {
         return Err(Error::unreadable(
             "the TIFF has samples of 32 bits and does not say whether they are fractions: save it with 8 or 16 bits",
+        ));
+    }
+    // libtiff takes no notice of the differences, and others of the inversion.
+    if strips.predicted && !matches!(strips.compression, LZW | Deflate | OldDeflate) {
+        return Err(Error::unreadable(
+            "the TIFF stores differences without the compression that they belong to: save it again",
+        ));
+    }
+    if strips.inverted {
+        return Err(Error::unreadable(
+            "the TIFF has inverted samples of more than 8 bits: save it with 8 bits",
+        ));
+    }
+    if !strips.lzw.iter().all(|place| begins_cleared(bytes, *place)) {
+        return Err(Error::unreadable(
+            "the TIFF is compressed with an old kind of LZW: save it again",
         ));
     }
     if strips.row > MAX_ROW {
@@ -284,7 +357,8 @@ mod tests {
         let mut image = encoder.new_image::<colortype::RGB8>(8, 8).unwrap();
         let tags = image.encoder();
         tags.write_tag(Tag::Compression, compression).unwrap();
-        image.write_data(&[0; 8 * 8 * 3]).unwrap();
+        // What LZW begins with.
+        image.write_data(&[0x80; 8 * 8 * 3]).unwrap();
         check_strips(bytes.get_ref(), &Deadline::after(Duration::from_secs(3600)))
     }
 
@@ -330,7 +404,9 @@ mod tests {
             };
             for tag in READ {
                 assert!(check(tag, LONG, 1, 0).is_ok());
-                assert!(check(tag, LONG, MAX_VALUES, ROOM).is_ok());
+                // An orientation is one number.
+                let many = check(tag, LONG, MAX_VALUES, ROOM).is_ok();
+                assert_eq!(many, tag != Tag::Orientation);
                 assert!(check(tag, LONG, MAX_VALUES, 1000).is_err());
                 assert!(check(tag, BYTE, MAX_VALUES + 1, ROOM).is_err());
                 assert!(check(tag, TEXT, 0x2000_0000, 200).is_err());
@@ -390,6 +466,62 @@ mod tests {
             let nowhere = [&whole[..4], &[0xff; 20]].concat();
             assert!(check_directory(&nowhere).is_ok());
         }
+    }
+
+    /// A picture that says more of itself.
+    fn saying(tag: Tag, value: impl ::tiff::encoder::TiffValue) -> Vec<u8> {
+        let mut bytes = Cursor::new(Vec::new());
+        let mut encoder = TiffEncoder::new(&mut bytes).unwrap();
+        let mut image = encoder.new_image::<colortype::Gray16>(8, 8).unwrap();
+        image.encoder().write_tag(tag, value).unwrap();
+        image.write_data(&[0; 8 * 8]).unwrap();
+        bytes.into_inner()
+    }
+
+    #[test]
+    fn bits_are_in_their_order() {
+        assert!(check_directory(&saying(Tag::FillOrder, 1_u16)).is_ok());
+        let error = check_directory(&saying(Tag::FillOrder, 2_u16)).unwrap_err();
+        assert!(error.detail().contains("reverse order"), "{error}");
+    }
+
+    #[test]
+    fn an_orientation_is_one_number_that_everybody_reads() {
+        let is_read = |file: Vec<u8>| check_directory(&file).is_ok();
+        assert!(is_read(saying(Tag::Orientation, 6_u16)));
+        assert!(is_read(saying(Tag::Orientation, 6_u32)));
+        assert!(!is_read(saying(Tag::Orientation, 6_u8)));
+        assert!(!is_read(saying(Tag::Orientation, 6_i16)));
+        assert!(!is_read(saying(Tag::Orientation, &[6_u16, 3][..])));
+    }
+
+    #[test]
+    fn what_others_read_otherwise_is_refused() {
+        let far = Deadline::after(Duration::from_secs(3600));
+        let reason = |file: Vec<u8>| check_strips(&file, &far).unwrap_err().to_string();
+        assert!(check_strips(&saying(Tag::Predictor, 1_u16), &far).is_ok());
+        assert!(reason(saying(Tag::Predictor, 2_u16)).contains("differences"));
+        assert!(reason(saying(Tag::PhotometricInterpretation, 0_u16)).contains("inverted"));
+    }
+
+    #[test]
+    fn lzw_begins_with_a_clear_table() {
+        use ::tiff::encoder::Compression;
+
+        let far = Deadline::after(Duration::from_secs(3600));
+        let mut bytes = Cursor::new(Vec::new());
+        TiffEncoder::new(&mut bytes)
+            .unwrap()
+            .with_compression(Compression::Lzw)
+            .write_image::<colortype::Gray8>(8, 8, &[0; 64])
+            .unwrap();
+        let mut bytes = bytes.into_inner();
+        assert!(check_strips(&bytes, &far).is_ok());
+        let mut decoder = Decoder::new(Cursor::new(&bytes)).unwrap();
+        let place = decoder.get_tag_u32(Tag::StripOffsets).unwrap() as usize;
+        bytes[place..][..2].copy_from_slice(&[0, 1]);
+        let error = check_strips(&bytes, &far).unwrap_err();
+        assert!(error.detail().contains("old kind of LZW"), "{error}");
     }
 
     #[test]

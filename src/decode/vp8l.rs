@@ -29,8 +29,18 @@ const LENGTH_SYMBOLS: [usize; 19] = [
 const SYMBOLS: [usize; 5] = [256 + LENGTHS, 256, 256, 256, 40];
 const LENGTHS: usize = 24;
 
+/// What happens to the pixels at the end.
+const TRANSFORMS: usize = 4;
+const PREDICTOR: usize = 0;
+const SUBTRACT_GREEN: usize = 2;
+const PALETTE: usize = 3;
+/// The last mode of prediction.
+const MAX_MODE: usize = 13;
+
 /// Signature, width and height, a hint of alpha, the version.
 const HEAD: usize = 5;
+const ALPHA_AT: usize = 4;
+const ALPHA: u8 = 0x10;
 
 /// Width and height of a picture by its head, and what follows that.
 pub(super) fn split_head(data: &[u8]) -> Result<((u32, u32), &[u8]), Error> {
@@ -40,31 +50,52 @@ pub(super) fn split_head(data: &[u8]) -> Result<((u32, u32), &[u8]), Error> {
     Ok(((side(head), side(head >> 14)), rest))
 }
 
+/// Whether the head of a picture says that it has transparent pixels.
+pub(super) fn has_alpha(data: &[u8]) -> bool {
+    data.get(ALPHA_AT).is_some_and(|byte| byte & ALPHA != 0)
+}
+
+/// The picture with a head that says so.
+pub(super) fn with_alpha(data: &[u8]) -> Vec<u8> {
+    let mut data = data.to_vec();
+    if let Some(byte) = data.get_mut(ALPHA_AT) {
+        *byte |= ALPHA;
+    }
+    data
+}
+
 /// Refuses a picture of this size, or a channel of alpha, whose codes take too much. The data begin behind the head,
-/// which a channel of alpha does not have.
+/// which a channel of alpha does not have. Says whether the codes leave a picture no transparent pixel, as those of
+/// encoders mostly do where it has none.
 pub(super) fn check_codes(
     data: &[u8],
     (width, height): (u32, u32),
     deadline: &Deadline,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let mut walk = Walk {
         bits: Bits { data, at: 0 },
         deadline,
     };
-    let width = walk.transforms(width, height)?;
+    let (width, transforms) = walk.transforms(width, height)?;
     let cache = walk.cache()?;
     let groups = walk.groups(width, height)?;
     let mut bytes = 0;
+    // An opaque pixel is predicted from opaque ones, and its alpha is then a difference of nothing. What was not predicted
+    // can come from a colour of the cache that nobody put there, or of the palette, neither of which is looked at here.
+    let mut opaque = transforms[PREDICTOR] && !transforms[PALETTE];
     for _ in 0..groups {
         deadline.check()?;
-        bytes += GROUP + walk.group(cache)?.iter().map(Code::bytes).sum::<u64>();
+        let group = walk.group(cache)?;
+        let [_, _, _, alpha, _] = &group;
+        opaque &= alpha.symbols == [0];
+        bytes += GROUP + group.iter().map(Code::bytes).sum::<u64>();
         if bytes > MAX_CODES {
             return Err(Error::unreadable(format!(
                 "the WebP has so many Huffman codes that they take more than {MAX_CODES} bytes: save the image as PNG, or as WebP by a usual encoder"
             )));
         }
     }
-    Ok(())
+    Ok(opaque)
 }
 
 fn damaged() -> Error {
@@ -160,20 +191,30 @@ impl Code {
     }
 }
 
+/// The largest values of the pixels of a picture; copies of pixels cannot have larger ones.
+#[derive(Default)]
+struct Largest {
+    green: usize,
+    /// As one number.
+    red_and_green: usize,
+}
+
 struct Walk<'a> {
     bits: Bits<'a>,
     deadline: &'a Deadline,
 }
 
 impl Walk<'_> {
-    /// Walks over what happens to the pixels at the end. Gives the width before that.
-    fn transforms(&mut self, mut width: u32, height: u32) -> Result<u32, Error> {
-        const SUBTRACT_GREEN: u32 = 2;
-        const PALETTE: u32 = 3;
-        let mut seen = [false; 4];
+    /// Walks over what happens to the pixels at the end. Gives the width before that, and which of it happens.
+    fn transforms(
+        &mut self,
+        mut width: u32,
+        height: u32,
+    ) -> Result<(u32, [bool; TRANSFORMS]), Error> {
+        let mut seen = [false; TRANSFORMS];
         while self.bits.flag()? {
-            let kind = self.bits.take(2)?;
-            if std::mem::replace(&mut seen[kind as usize], true) {
+            let kind = self.bits.take(2)? as usize;
+            if std::mem::replace(&mut seen[kind], true) {
                 return Err(damaged());
             }
             match kind {
@@ -189,11 +230,15 @@ impl Walk<'_> {
                     });
                 }
                 _ => {
-                    self.blocks(width, height)?;
+                    let largest = self.blocks(width, height)?;
+                    // libwebp takes four bits of a mode, and the decoder makes nothing of those that do not exist.
+                    if kind == PREDICTOR && largest.green > MAX_MODE {
+                        return Err(damaged());
+                    }
                 }
             }
         }
-        Ok(width)
+        Ok((width, seen))
     }
 
     /// How many groups of codes there are.
@@ -201,23 +246,23 @@ impl Walk<'_> {
         if !self.bits.flag()? {
             return Ok(1);
         }
-        Ok(self.blocks(width, height)? + 1)
+        let largest = self.blocks(width, height)?;
+        Ok(largest.red_and_green + 1)
     }
 
     /// Walks over a picture that has a pixel for each block of the large one.
-    fn blocks(&mut self, width: u32, height: u32) -> Result<usize, Error> {
+    fn blocks(&mut self, width: u32, height: u32) -> Result<Largest, Error> {
         let side = 4 << self.bits.take(3)?;
         self.small_picture(width.div_ceil(side), height.div_ceil(side))
     }
 
-    /// Walks over a picture that is only for use in decoding. Gives the largest value of red and green
-    /// in it as one number; copies of pixels cannot have a larger one.
-    fn small_picture(&mut self, width: u32, height: u32) -> Result<usize, Error> {
+    /// Walks over a picture that is only for use in decoding.
+    fn small_picture(&mut self, width: u32, height: u32) -> Result<Largest, Error> {
         self.deadline.check()?;
         let cache = self.cache()?;
         let [green, red, blue, alpha, distance] = self.group(cache)?;
         let mut left = u64::from(width) * u64::from(height);
-        let mut largest = 0;
+        let mut largest = Largest::default();
         while left > 0 {
             let symbol = self.bits.symbol(&green)?;
             let pixels = match symbol {
@@ -225,7 +270,8 @@ impl Walk<'_> {
                     let red = self.bits.symbol(&red)?;
                     self.bits.symbol(&blue)?;
                     self.bits.symbol(&alpha)?;
-                    largest = largest.max(red << 8 | symbol);
+                    largest.green = largest.green.max(symbol);
+                    largest.red_and_green = largest.red_and_green.max(red << 8 | symbol);
                     1
                 }
                 256..280 => {
@@ -288,7 +334,10 @@ impl Walk<'_> {
             code.counts[1] = 2;
             code.symbols.push(self.bits.take(8)? as usize);
         }
-        if code.symbols.iter().any(|symbol| *symbol >= symbols) {
+        // Of two, libwebp takes the smaller one for the first, and the decoder the one that is written first.
+        if !code.symbols.is_sorted_by(|first, second| first < second)
+            || code.symbols.iter().any(|symbol| *symbol >= symbols)
+        {
             return Err(damaged());
         }
         Ok(code)
@@ -351,7 +400,7 @@ mod tests {
 
     fn by(data: &[u8], deadline: &Deadline) -> Result<(), Error> {
         let (size, data) = split_head(data)?;
-        check_codes(data, size, deadline)
+        check_codes(data, size, deadline).map(drop)
     }
 
     /// What precedes the transforms of 256 x 256 pixels.
@@ -455,6 +504,50 @@ mod tests {
             let error = check(2700).unwrap_err();
             assert!(error.detail().contains("so many Huffman codes"), "{error}");
         }
+    }
+
+    #[test]
+    fn every_mode_of_prediction_exists() {
+        let far = Deadline::after(Duration::from_secs(3600));
+        let is_read = |kind, value| {
+            let block = [&[NO_CACHE][..], &group_of_one_symbol_each([value; 5])].concat();
+            let transform = [&[(1, 1), (kind, 2), (0, 3)][..], &block].concat();
+            let group = group_of_one_symbol_each([0; 5]);
+            let rest = [&[NO_TRANSFORMS, NO_CACHE, (0, 1)], &group[..]].concat();
+            check_codes(&packed(&[transform, rest].concat()), (8, 8), &far).is_ok()
+        };
+        assert!(is_read(0, 13) && !is_read(0, 14) && !is_read(0, 16));
+        // Factors of colours may be any.
+        assert!(is_read(1, 16));
+    }
+
+    #[test]
+    fn two_symbols_are_in_their_order() {
+        let far = Deadline::after(Duration::from_secs(3600));
+        let is_read = |symbols: [u32; 2]| {
+            let two = [(0b111, 3), (symbols[0], 8), (symbols[1], 8)];
+            let others = (0..4).flat_map(|_| only(0));
+            let group: Fields = two.into_iter().chain(others).collect();
+            let data = packed(&[&[NO_TRANSFORMS, NO_CACHE, (0, 1)], &group[..]].concat());
+            check_codes(&data, (8, 8), &far).is_ok()
+        };
+        assert!(is_read([3, 7]) && !is_read([7, 3]) && !is_read([7, 7]));
+    }
+
+    #[test]
+    fn codes_show_that_nothing_is_transparent() {
+        let far = Deadline::after(Duration::from_secs(3600));
+        let is_opaque = |transforms: &[(u32, u32)], alpha| {
+            let group = group_of_one_symbol_each([1, 2, 3, alpha, 0]);
+            let data = packed(&[transforms, &[NO_TRANSFORMS, NO_CACHE, (0, 1)], &group].concat());
+            check_codes(&data, (8, 8), &far).unwrap()
+        };
+        let block = [&[NO_CACHE][..], &group_of_one_symbol_each([0; 5])].concat();
+        let predictor = [&[(1, 1), (0, 2), (0, 3)][..], &block].concat();
+        let palette = [&[(1, 1), (3, 2), (0, 8)][..], &block].concat();
+        assert!(is_opaque(&predictor, 0));
+        assert!(!is_opaque(&predictor, 255) && !is_opaque(&[], 0) && !is_opaque(&[], 255));
+        assert!(!is_opaque(&[predictor, palette].concat(), 0));
     }
 
     #[test]

@@ -3,8 +3,15 @@
 //! The decoder believes a chunk's length: it takes up to 4 GiB for metadata that a file of some bytes
 //! claims to have, and decodes a lossy frame of 16,383 pixels a side before it finds that the picture is
 //! to be smaller, or never does. So what decides about memory is looked at here first.
+//!
+//! Whether a picture is transparent is said in several places, and each decoder believes another one. Where they do not
+//! agree, no pixel may be transparent.
 
+mod vp8;
+
+use image::codecs::webp::WebPDecoder;
 use image::metadata::Orientation;
+use image::{DynamicImage, ImageError};
 
 use super::{exif, vp8l};
 use crate::deadline::Deadline;
@@ -43,9 +50,16 @@ impl<'a> Iterator for Chunks<'a> {
 const HEAD: usize = 12;
 /// What precedes the chunks of a picture in an animation: place, size, duration, flags.
 const FRAME_HEAD: usize = 16;
-/// How alpha is compressed, in its first byte; and the way that is compression.
+/// How alpha is compressed, in its first byte; and the way that is compression. Bits that are to be zero are a fault to
+/// some, and to others a reason to show no alpha.
 const ALPHA_COMPRESSION: u8 = 3;
 const ALPHA_AS_VP8L: u8 = 1;
+const ALPHA_RESERVED: u8 = 0xc0;
+
+/// What the header of an extended file announces.
+const ANIMATION: u8 = 0x02;
+const EXIF: u8 = 0x08;
+const ALPHA: u8 = 0x10;
 
 /// The file up to the end that it states. What follows is no part of it, but the decoder would look for a picture there.
 pub(super) fn within(bytes: &[u8]) -> &[u8] {
@@ -54,9 +68,13 @@ pub(super) fn within(bytes: &[u8]) -> &[u8] {
 }
 
 /// How the picture is to be turned. As in other formats, metadata that is not all there makes no image
-/// unreadable.
+/// unreadable; that which is not announced nobody looks for.
 pub(super) fn orientation(bytes: &[u8]) -> Orientation {
-    Chunks(bytes.get(HEAD..).unwrap_or_default())
+    let mut chunks = Chunks(bytes.get(HEAD..).unwrap_or_default());
+    if chunks.next().and_then(|first| flags(&first)).unwrap_or(0) & EXIF == 0 {
+        return Orientation::NoTransforms;
+    }
+    chunks
         .find(|chunk| chunk.name == *b"EXIF")
         .filter(|chunk| chunk.whole)
         .map_or(Orientation::NoTransforms, |chunk| {
@@ -98,11 +116,14 @@ pub(super) fn check_frames(
 ) -> Result<(), Error> {
     let canvas = Room::AtMost(width, height);
     let chunks = || Chunks(bytes.get(HEAD..).unwrap_or_default());
-    let animation = chunks().next().is_some_and(|chunk| is_animation(&chunk));
+    let flags = chunks().next().and_then(|first| flags(&first));
+    let is_animation = flags.is_some_and(|flags| flags & ANIMATION != 0);
+    // One without a header leaves it to the picture.
+    let may_be_transparent = flags.is_none_or(|flags| flags & ALPHA != 0);
     let mut seen = false;
-    let mut parts = Parts::default();
+    let mut parts = Parts::new(may_be_transparent);
     for chunk in chunks() {
-        match (&chunk.name, animation) {
+        match (&chunk.name, is_animation) {
             // The decoder would take either for a part of the other.
             (b"ANMF", false) | (b"VP8 " | b"VP8L" | b"ALPH", true) => {
                 return Err(Error::unreadable(
@@ -111,7 +132,7 @@ pub(super) fn check_frames(
             }
             // Only the first picture of an animation is decoded.
             (b"ANMF", true) if !std::mem::replace(&mut seen, true) => {
-                check_animated(&chunk, canvas, deadline)?;
+                check_animated(&chunk, canvas, may_be_transparent, deadline)?;
             }
             _ => check_part(&chunk, canvas, &mut parts, deadline)?,
         }
@@ -119,11 +140,20 @@ pub(super) fn check_frames(
     Ok(())
 }
 
-fn check_animated(frame: &Chunk<'_>, canvas: Room, deadline: &Deadline) -> Result<(), Error> {
+fn check_animated(
+    frame: &Chunk<'_>,
+    canvas: Room,
+    may_be_transparent: bool,
+    deadline: &Deadline,
+) -> Result<(), Error> {
     check_whole(frame)?;
     let room = frame_size(frame).unwrap_or(canvas);
-    let mut parts = Parts::default();
+    let mut parts = Parts::new(may_be_transparent);
     for part in Chunks(frame.data.get(FRAME_HEAD..).unwrap_or_default()) {
+        // Of a picture that does not move, every decoder leaves it out.
+        if part.name == *b"ALPH" && !may_be_transparent {
+            return Err(translucent());
+        }
         // What follows alpha the decoder takes for the picture, whatever its name.
         if !is_part(&part) && !parts.are_complete() {
             return Err(Error::unreadable(
@@ -135,13 +165,11 @@ fn check_animated(frame: &Chunk<'_>, canvas: Room, deadline: &Deadline) -> Resul
     Ok(())
 }
 
-fn is_animation(first: &Chunk<'_>) -> bool {
-    const ANIMATION: u8 = 2;
-    first.name == *b"VP8X"
-        && first
-            .data
-            .first()
-            .is_some_and(|flags| flags & ANIMATION != 0)
+/// What the file announces, where its first chunk does that.
+fn flags(first: &Chunk<'_>) -> Option<u8> {
+    (first.name == *b"VP8X")
+        .then(|| first.data.first().copied())
+        .flatten()
 }
 
 /// The size of a picture in an animation, which its head states behind the place.
@@ -159,18 +187,28 @@ fn is_part(chunk: &Chunk<'_>) -> bool {
 }
 
 /// The kinds of data that a picture has had so far.
-#[derive(Default)]
-struct Parts(Vec<[u8; 4]>);
+struct Parts {
+    kinds: Vec<[u8; 4]>,
+    /// Whether the file lets the picture be transparent.
+    may_be_transparent: bool,
+}
 
 impl Parts {
+    fn new(may_be_transparent: bool) -> Self {
+        Parts {
+            kinds: Vec::new(),
+            may_be_transparent,
+        }
+    }
+
     fn are_complete(&self) -> bool {
-        self.0.last().is_some_and(|kind| kind != b"ALPH")
+        self.kinds.last().is_some_and(|kind| kind != b"ALPH")
     }
 
     /// Refuses all but one picture, with alpha before one with loss: each costs time, and one decoder takes the first of
     /// two, another the last.
     fn add(&mut self, kind: [u8; 4]) -> Result<(), Error> {
-        let fits = match self.0.as_slice() {
+        let fits = match self.kinds.as_slice() {
             [] => true,
             [only] => only == b"ALPH" && kind == *b"VP8 ",
             _ => false,
@@ -180,7 +218,7 @@ impl Parts {
                 "the WebP is damaged: it has the data of its picture more than once",
             ));
         }
-        self.0.push(kind);
+        self.kinds.push(kind);
         Ok(())
     }
 }
@@ -197,18 +235,59 @@ fn check_part(
     parts.add(chunk.name)?;
     check_whole(chunk)?;
     match (&chunk.name, chunk.data) {
-        (b"VP8 ", data) => lossy_size(data).map_or(Ok(()), |size| check_size(size, room)),
-        (b"VP8L", data) => {
+        (b"VP8 ", data) => lossy_size(data).map_or(Ok(()), |size| {
+            check_size(size, room)?;
+            vp8::check_coefficients(data, size, deadline)
+        }),
+        (b"VP8L", whole) => {
             let (width, height) = room.size();
-            let (size, data) = vp8l::split_head(data)?;
+            let (size, data) = vp8l::split_head(whole)?;
             check_size(size, Room::Exactly(width, height))?;
-            vp8l::check_codes(data, size, deadline)
+            let is_opaque = vp8l::check_codes(data, size, deadline)?;
+            let is_transparent = vp8l::has_alpha(whole) && parts.may_be_transparent;
+            if is_opaque || is_transparent {
+                return Ok(());
+            }
+            check_opaque(whole, deadline)
         }
+        (b"ALPH", [flags, ..]) if flags & ALPHA_RESERVED != 0 => Err(Error::unreadable(
+            "the WebP is damaged: its alpha is of a kind that does not exist",
+        )),
         (b"ALPH", [flags, data @ ..]) if flags & ALPHA_COMPRESSION == ALPHA_AS_VP8L => {
-            vp8l::check_codes(data, room.size(), deadline)
+            vp8l::check_codes(data, room.size(), deadline).map(drop)
         }
         _ => Ok(()),
     }
+}
+
+/// Refuses a picture without loss that has transparent pixels. Where it says that it has none, they are decoded as if it
+/// said otherwise.
+fn check_opaque(data: &[u8], deadline: &Deadline) -> Result<(), Error> {
+    let damaged =
+        |error: ImageError| Error::unreadable(format!("the WebP image cannot be decoded: {error}"));
+    let file = alone(data);
+    let decoder = WebPDecoder::new(deadline.reader(&file)).map_err(damaged)?;
+    let image = DynamicImage::from_decoder(decoder).map_err(damaged)?;
+    let is_opaque = |image: &image::RgbaImage| image.pixels().all(|pixel| pixel.0[3] == u8::MAX);
+    if image.as_rgba8().is_some_and(is_opaque) {
+        return Ok(());
+    }
+    Err(translucent())
+}
+
+/// A file of nothing but this picture without loss, whose transparent pixels are shown as such.
+fn alone(data: &[u8]) -> Vec<u8> {
+    let mut data = vp8l::with_alpha(data);
+    let length = data.len() as u32;
+    data.resize(data.len().next_multiple_of(2), 0);
+    let chunk = [&b"WEBPVP8L"[..], &length.to_le_bytes(), &data].concat();
+    [&b"RIFF"[..], &(chunk.len() as u32).to_le_bytes(), &chunk].concat()
+}
+
+fn translucent() -> Error {
+    Error::unreadable(
+        "the WebP has transparent pixels and says that it has none, so that viewers show different pictures: save it again",
+    )
 }
 
 fn check_size((across, down): (u32, u32), room: Room) -> Result<(), Error> {
@@ -282,17 +361,33 @@ mod tests {
         let block = |orientation| chunk(b"EXIF", &exif(orientation));
         let prefixed = chunk(b"EXIF", &[&b"Exif\0\0"[..], &exif(3)].concat());
         let odd = chunk(b"ICCP", b"odd");
+        let head = |flags| chunk(b"VP8X", &[flags, 0, 0, 0, 63, 0, 0, 47, 0, 0]);
+        let announced = head(0x28);
         for (chunks, expected) in [
             (vec![], Orientation::NoTransforms),
-            (vec![block(6)], Orientation::Rotate90),
-            (vec![prefixed], Orientation::Rotate180),
-            (vec![odd, block(3), block(6)], Orientation::Rotate180),
+            (vec![announced.clone(), block(6)], Orientation::Rotate90),
+            (vec![announced.clone(), prefixed], Orientation::Rotate180),
             (
-                vec![claiming(b"EXIF", u32::MAX, &exif(6)), block(6)],
+                vec![announced.clone(), odd, block(3), block(6)],
+                Orientation::Rotate180,
+            ),
+            // What is not announced counts to no other viewer.
+            (vec![block(6)], Orientation::NoTransforms),
+            (vec![head(0x20), block(6)], Orientation::NoTransforms),
+            (
+                vec![lossy(64, 48), announced.clone(), block(6)],
                 Orientation::NoTransforms,
             ),
             (
-                vec![claiming(b"XMP ", u32::MAX, b""), block(6)],
+                vec![
+                    announced.clone(),
+                    claiming(b"EXIF", u32::MAX, &exif(6)),
+                    block(6),
+                ],
+                Orientation::NoTransforms,
+            ),
+            (
+                vec![announced, claiming(b"XMP ", u32::MAX, b""), block(6)],
                 Orientation::NoTransforms,
             ),
         ] {
@@ -335,7 +430,7 @@ mod tests {
         assert!(!still(&[picture.clone(), animated.clone()]) && !still(&[animated]));
         assert!(!still(&[picture.clone(), lossless(64, 48)]));
         let moving = |parts: &[Vec<u8>]| {
-            let head = chunk(b"VP8X", &[2, 0, 0, 0, 63, 0, 0, 47, 0, 0]);
+            let head = chunk(b"VP8X", &[0x12, 0, 0, 0, 63, 0, 0, 47, 0, 0]);
             check(&file(&[head, frame(64, 48, &parts.concat())])).is_ok()
         };
         let odd = chunk(b"ODD ", &picture[8..]);
@@ -367,6 +462,66 @@ mod tests {
                     &[frame(20, 10, &[&alpha[..], &other].concat())]
                 ));
             }
+        }
+    }
+
+    /// A picture without loss whose pixels all have this alpha, in files that differ in what they say of it: one without a
+    /// header, and a still one and an animation with one.
+    fn stating(alpha: u8, flag: bool, bit: bool) -> [Vec<u8>; 3] {
+        let image = image::RgbaImage::from_pixel(64, 48, image::Rgba([9, 99, 199, alpha]));
+        let mut bytes = std::io::Cursor::new(Vec::new());
+        image
+            .write_to(&mut bytes, image::ImageFormat::WebP)
+            .unwrap();
+        let mut picture = bytes.get_ref()[HEAD..].to_vec();
+        if !bit {
+            picture[8 + 4] &= !0x10;
+        }
+        let flag = if flag { ALPHA } else { 0 };
+        let head = |flags| chunk(b"VP8X", &[flags, 0, 0, 0, 63, 0, 0, 47, 0, 0]);
+        [
+            file(std::slice::from_ref(&picture)),
+            file(&[head(flag), picture.clone()]),
+            file(&[head(flag | ANIMATION), frame(64, 48, &picture)]),
+        ]
+    }
+
+    #[test]
+    fn a_picture_without_loss_is_as_opaque_as_it_says() {
+        for flag in [false, true] {
+            for bit in [false, true] {
+                for file in stating(255, flag, bit) {
+                    check(&file).unwrap();
+                }
+                let [alone, still, moving] = stating(254, flag, bit);
+                assert_eq!(check(&alone).is_ok(), bit);
+                assert_eq!(check(&still).is_ok(), bit && flag);
+                assert_eq!(check(&moving).is_ok(), bit && flag);
+            }
+        }
+        let [_, still, _] = stating(254, false, true);
+        let error = check(&still).unwrap_err();
+        assert_eq!(error.code(), crate::ErrorCode::UnreadableImage);
+        assert!(error.detail().contains("transparent"), "{error}");
+    }
+
+    #[test]
+    fn alpha_with_loss_is_announced_where_decoders_do_not_agree() {
+        let fits = |flags, parts: &[Vec<u8>]| {
+            let head = chunk(b"VP8X", &[flags, 0, 0, 0, 63, 0, 0, 47, 0, 0]);
+            let moving = [head.clone(), frame(64, 48, &parts.concat())];
+            let still = [&[head], parts].concat();
+            check(&file(if flags & ANIMATION == 0 {
+                &still
+            } else {
+                &moving
+            }))
+            .is_ok()
+        };
+        let parts = |kind| [chunk(b"ALPH", &[kind]), lossy(64, 48)];
+        for (flags, expected) in [(0, true), (ALPHA, true), (2, false), (2 | ALPHA, true)] {
+            assert_eq!(fits(flags, &parts(0)), expected, "{flags:x}");
+            assert!(!fits(flags, &parts(0x40)) && !fits(flags, &parts(0x80)));
         }
     }
 

@@ -5,48 +5,25 @@
 //! another picture.
 
 use super::bits::{Bits, Restarts};
-use super::frame::{COEFFICIENTS, Factors, Frame, HuffmanSegment, Scan, Tables};
+use super::frame::{Factors, Frame, HuffmanSegment, MAX_ENERGY, Scan, Tables, no_tables};
 use super::huffman::{AcCode, Code, DcCode, Shared};
-use super::segments::{HUFFMAN, QUANTIZATION, RESTART_INTERVAL, START_OF_SCAN, Segments, damaged};
+use super::plain::Plain;
+use super::segments::damaged;
 use crate::deadline::Deadline;
 use crate::error::Error;
 
-/// Many decoders multiply coefficients in 16 bits, others in 32. Those of pictures are far below.
-const MAX_COEFFICIENT: i64 = 1 << 15;
-/// The largest AC coefficient of a sequential file.
-const MAX_AC: i64 = 1023;
+/// Decoders keep coefficients in 16 bits.
+const MAX_COEFFICIENT: u64 = 1 << 15;
 
-/// Refuses a plain file whose data do not fit it. They may go on behind the picture, which all decoders pass over.
-pub(super) fn check(plain: &[u8], deadline: &Deadline) -> Result<(), Error> {
-    let mut tables = Tables::default();
-    let mut frame = None;
-    let mut filled = Vec::new();
-    for segment in Segments::of(plain) {
-        let segment = segment?;
-        let known = match (segment.marker, &frame) {
-            (HUFFMAN, _) => tables.add_huffman(segment.data),
-            (QUANTIZATION, _) => tables.add_quantization(segment.data),
-            (RESTART_INTERVAL, _) => tables.set_restart_interval(segment.data),
-            (START_OF_SCAN, Some(frame)) => {
-                let scan = Scan::parse(segment.data, frame)?;
-                let stretch = Stretch::new(segment.coded, &tables, deadline);
-                Some(stretch.check(&scan, frame, &mut filled)?)
-            }
-            (marker, None) if Frame::is_begun_by(marker) => {
-                let found = Frame::parse(marker, segment.data)?;
-                filled = Filled::of(&found);
-                frame = Some(found);
-                Some(())
-            }
-            _ => Some(()),
-        };
-        known.ok_or_else(no_tables)?;
+/// Refuses a file whose data do not fit it. They may go on behind the picture, which all decoders pass over.
+pub(super) fn check(plain: &Plain, deadline: &Deadline) -> Result<(), Error> {
+    let frame = &plain.frame;
+    let mut blocks = Blocks::of(frame);
+    let mut scans = plain.scans();
+    while let Some((scan, coded)) = scans.next()? {
+        Stretch::new(coded, &scans.tables, deadline).check(&scan, frame, &mut blocks)?;
     }
     Ok(())
-}
-
-fn no_tables() -> Error {
-    damaged("its tables are missing or make no sense")
 }
 
 fn code<'a>(
@@ -56,27 +33,50 @@ fn code<'a>(
     codes.get(at).copied().flatten().ok_or_else(no_tables)
 }
 
-/// Which coefficients of a component's blocks are not zero so far, a bit for each. What a later scan holds of a block
-/// depends on it.
-struct Filled {
+/// The blocks of a component, which scans add to.
+struct Blocks {
     columns: usize,
-    blocks: Vec<u64>,
+    all: Vec<Block>,
 }
 
-impl Filled {
+/// What is known of a block.
+#[derive(Clone, Copy, Default)]
+struct Block {
+    /// Which coefficients are not zero so far, a bit for each. What a later scan holds of the block depends on it.
+    begun: u64,
+    energy: Energy,
+}
+
+impl Blocks {
     /// Of all components, where there are later scans.
     fn of(frame: &Frame) -> Vec<Self> {
         let [columns, rows] = frame.mcus();
         let parts = frame.parts.iter().filter(|_| frame.progressive);
-        let filled = parts.map(|part| Filled {
+        let blocks = parts.map(|part| Blocks {
             columns: columns * part.blocks[0],
-            blocks: vec![0; columns * part.blocks[0] * rows * part.blocks[1]],
+            all: vec![Block::default(); columns * part.blocks[0] * rows * part.blocks[1]],
         });
-        filled.collect()
+        blocks.collect()
     }
 
-    fn block(&mut self, [column, row]: [usize; 2]) -> Option<&mut u64> {
-        self.blocks.get_mut(row * self.columns + column)
+    fn at(&mut self, [column, row]: [usize; 2]) -> Option<&mut Block> {
+        self.all.get_mut(row * self.columns + column)
+    }
+}
+
+/// The squares of a block's coefficients, added up.
+#[derive(Clone, Copy, Default)]
+struct Energy(u64);
+
+impl Energy {
+    /// Adds a coefficient that still lacks some bits, by the most that it can become. `None` where it is too much. The
+    /// factor may be 0, but 16 bits must hold the coefficient nevertheless.
+    #[inline(always)]
+    fn add(&mut self, coefficient: i32, lacks: u8, factor: u16) -> Option<()> {
+        let most = ((u64::from(coefficient.unsigned_abs()) + 1) << lacks) - 1;
+        let size = most * u64::from(factor);
+        self.0 = self.0.saturating_add(size.saturating_mul(size));
+        (most < MAX_COEFFICIENT && self.0 < MAX_ENERGY.into()).then_some(())
     }
 }
 
@@ -104,16 +104,16 @@ impl<'a> Stretch<'a> {
         }
     }
 
-    fn check(self, scan: &Scan, frame: &Frame, filled: &mut [Filled]) -> Result<(), Error> {
+    fn check(self, scan: &Scan, frame: &Frame, blocks: &mut [Blocks]) -> Result<(), Error> {
         match (scan.band, scan.high) {
             _ if !frame.progressive => self.check_whole(scan, frame),
-            ([0, _], 0) => self.check_means(scan, frame),
+            ([0, _], 0) => self.check_means(scan, frame, blocks),
             ([0, _], _) => self.each_block(scan, frame, |stretch, _, _| {
                 stretch.bits.refill();
                 stretch.bits.consume(1);
                 Some(())
             }),
-            _ => self.check_band(scan, frame, &mut filled[scan.shares[0].part]),
+            _ => self.check_band(scan, frame, &mut blocks[scan.shares[0].part]),
         }
     }
 
@@ -126,50 +126,41 @@ impl<'a> Stretch<'a> {
             let others = ac.place(code(&self.tables.ac, share.ac)?, AcCode::new);
             parts.push((mean, others, self.factors(frame, share.part)?));
         }
-        // Where no coefficient can be too large, they are passed over several at a time.
-        let fits_all = |factors: &Factors| factors.iter().all(|factor| fits(MAX_AC, *factor));
-        let all_fit: Vec<bool> = parts
-            .iter()
-            .map(|(_, _, factors)| fits_all(factors))
-            .collect();
         self.each_block(scan, frame, |stretch, index, _| {
             let (mean, others, factors) = &parts[index];
-            stretch.mean(dc.get(*mean), index, 0, factors)?;
-            let others = ac.get(*others);
-            if all_fit[index] {
-                return others.skip(&mut stretch.bits, 1);
-            }
-            let mut fit = true;
-            others.coefficients(&mut stretch.bits, COEFFICIENTS - 1, |at, value| {
-                fit &= fits(value.into(), factors[at]);
-            })?;
-            fit.then_some(())
+            let mut energy = Energy::default();
+            stretch.mean(dc.get(*mean), index, 0, factors, &mut energy)?;
+            ac.get(*others)
+                .coefficients(&mut stretch.bits, |at, value| {
+                    energy.add(value, 0, factors[at])
+                })
         })
     }
 
     /// The first bits of the blocks' means.
-    fn check_means(self, scan: &Scan, frame: &Frame) -> Result<(), Error> {
+    fn check_means(self, scan: &Scan, frame: &Frame, blocks: &mut [Blocks]) -> Result<(), Error> {
         let mut parts = Vec::new();
         for share in &scan.shares {
             let code = DcCode::new(code(&self.tables.dc, share.dc)?);
-            parts.push((code, self.factors(frame, share.part)?));
+            parts.push((code, self.factors(frame, share.part)?, share.part));
         }
-        self.each_block(scan, frame, |stretch, index, _| {
-            let (code, factors) = &parts[index];
-            stretch.mean(code, index, scan.low, factors)
+        self.each_block(scan, frame, |stretch, index, place| {
+            let (code, factors, part) = &parts[index];
+            let energy = &mut blocks[*part].at(place)?.energy;
+            stretch.mean(code, index, scan.low, factors, energy)
         })
     }
 
     /// Other coefficients of one component: their first bits, or one more.
-    fn check_band(self, scan: &Scan, frame: &Frame, filled: &mut Filled) -> Result<(), Error> {
+    fn check_band(self, scan: &Scan, frame: &Frame, blocks: &mut Blocks) -> Result<(), Error> {
         let share = scan.shares[0];
         let code = Code::new(code(&self.tables.ac, share.ac)?);
         let factors = self.factors(frame, share.part)?;
         self.each_block(scan, frame, |stretch, _, place| {
-            let block = filled.block(place)?;
+            let block = blocks.at(place)?;
             match scan.high {
                 0 => stretch.first_bits(&code, scan, &factors, block),
-                _ => stretch.next_bit(&code, scan, block),
+                _ => stretch.next_bit(&code, scan, &factors, block),
             }
         })
     }
@@ -239,9 +230,16 @@ impl<'a> Stretch<'a> {
     }
 
     #[inline(always)]
-    fn mean(&mut self, code: &DcCode, index: usize, low: u8, factors: &Factors) -> Option<()> {
+    fn mean(
+        &mut self,
+        code: &DcCode,
+        index: usize,
+        low: u8,
+        factors: &Factors,
+        energy: &mut Energy,
+    ) -> Option<()> {
         self.means[index] += code.difference(&mut self.bits)?;
-        fits(i64::from(self.means[index]) << low, factors[0]).then_some(())
+        energy.add(self.means[index], low, factors[0])
     }
 
     /// The first bits of a block's band.
@@ -250,7 +248,7 @@ impl<'a> Stretch<'a> {
         code: &Code,
         scan: &Scan,
         factors: &Factors,
-        block: &mut u64,
+        block: &mut Block,
     ) -> Option<()> {
         if self.ended > 0 {
             self.ended -= 1;
@@ -269,11 +267,12 @@ impl<'a> Stretch<'a> {
                 0 => at += zeros + 1,
                 size => {
                     at += zeros;
-                    let value = i64::from(self.bits.number(size.into())) << scan.low;
-                    if at > last || !fits(value, factors[at]) {
+                    let value = self.bits.number(size.into());
+                    if at > last {
                         return None;
                     }
-                    *block |= 1 << at;
+                    block.energy.add(value, scan.low, factors[at])?;
+                    block.begun |= 1 << at;
                     at += 1;
                 }
             }
@@ -282,7 +281,13 @@ impl<'a> Stretch<'a> {
     }
 
     /// One more bit for each coefficient of a block's band that has begun, and those that begin with it.
-    fn next_bit(&mut self, code: &Code, scan: &Scan, block: &mut u64) -> Option<()> {
+    fn next_bit(
+        &mut self,
+        code: &Code,
+        scan: &Scan,
+        factors: &Factors,
+        block: &mut Block,
+    ) -> Option<()> {
         let [mut at, last] = scan.band;
         while at <= last && self.ended == 0 {
             self.bits.refill();
@@ -292,8 +297,11 @@ impl<'a> Stretch<'a> {
                 0 if zeros < SIXTEEN_ZEROS => self.ended = self.run(zeros),
                 size @ 0..=1 => {
                     self.bits.consume(size.into());
-                    at = self.behind_zeros(*block, at, last, zeros)?;
-                    *block |= u64::from(size) << at;
+                    at = self.behind_zeros(block.begun, at, last, zeros)?;
+                    if size == 1 {
+                        block.energy.add(1, scan.low, factors[at])?;
+                        block.begun |= 1 << at;
+                    }
                     at += 1;
                 }
                 _ => return None,
@@ -301,7 +309,7 @@ impl<'a> Stretch<'a> {
         }
         if self.ended > 0 {
             self.ended -= 1;
-            (at..=last).for_each(|at| self.correct(*block, at));
+            (at..=last).for_each(|at| self.correct(block.begun, at));
         }
         Some(())
     }
@@ -309,14 +317,14 @@ impl<'a> Stretch<'a> {
     /// The coefficient that is zero behind so many others that are; those between have their bits.
     fn behind_zeros(
         &mut self,
-        block: u64,
+        begun: u64,
         from: usize,
         last: usize,
         mut zeros: usize,
     ) -> Option<usize> {
         for at in from..=last {
-            match (block >> at & 1, zeros) {
-                (1, _) => self.correct(block, at),
+            match (begun >> at & 1, zeros) {
+                (1, _) => self.correct(begun, at),
                 (_, 0) => return Some(at),
                 _ => zeros -= 1,
             }
@@ -325,9 +333,9 @@ impl<'a> Stretch<'a> {
     }
 
     /// Takes the bit of a coefficient that is not zero.
-    fn correct(&mut self, block: u64, at: usize) {
+    fn correct(&mut self, begun: u64, at: usize) {
         self.bits.refill();
-        self.bits.consume((block >> at & 1) as u32);
+        self.bits.consume((begun >> at & 1) as u32);
     }
 
     /// In how many blocks a band ends, of a class by so many more bits.
@@ -340,8 +348,3 @@ impl<'a> Stretch<'a> {
 
 /// What a symbol without a coefficient says: sixteen zeros, or less, in how many blocks the band ends.
 const SIXTEEN_ZEROS: usize = 15;
-
-/// Whether 16 bits hold a coefficient and its product with the factor, which may be 0.
-fn fits(coefficient: i64, factor: u16) -> bool {
-    coefficient.abs() * i64::from(factor.max(1)) < MAX_COEFFICIENT
-}

@@ -4,8 +4,7 @@
 //! takes what the decoder has where that fails. Here it fails as well, and where many scans could keep it busy (one of
 //! some bytes for as long as the largest real one does) the clock is looked at before each.
 
-use image::error::{DecodingError, ImageFormatHint};
-use image::{ColorType, DynamicImage, GrayImage, ImageError, ImageFormat, ImageResult, RgbImage};
+use image::{DynamicImage, GrayImage, RgbImage};
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::bytestream::{ZByteReaderTrait, ZCursor};
 use zune_jpeg::zune_core::colorspace::ColorSpace;
@@ -14,49 +13,41 @@ use zune_jpeg::zune_core::options::DecoderOptions;
 use super::plain::Plain;
 use super::scans::take_time;
 use crate::deadline::Deadline;
+use crate::error::Error;
 
 impl Plain {
-    /// Decodes to these colours an image of this size.
-    pub(in crate::decode) fn decode(
-        &self,
-        colours: ColorType,
-        [width, height]: [u32; 2],
-        deadline: &Deadline,
-    ) -> ImageResult<DynamicImage> {
-        if take_time(self.scans, width, height) {
-            decode(deadline.reader(&self.bytes), colours)
+    pub(super) fn decode(&self, deadline: &Deadline) -> Result<DynamicImage, Error> {
+        let [width, height] = self.size();
+        let colours = match self.frame.parts.len() {
+            1 => ColorSpace::Luma,
+            _ => ColorSpace::RGB,
+        };
+        let samples = if take_time(self.scan_count, width, height) {
+            samples(deadline.reader(&self.bytes), colours)
         } else {
-            decode(ZCursor::new(&self.bytes[..]), colours)
-        }
+            samples(ZCursor::new(&self.bytes[..]), colours)
+        }?;
+        let image = match colours {
+            ColorSpace::Luma => GrayImage::from_raw(width, height, samples).map(DynamicImage::from),
+            _ => RgbImage::from_raw(width, height, samples).map(DynamicImage::from),
+        };
+        image.ok_or_else(|| fault("it has fewer pixels than it says"))
     }
 }
 
-fn decode(file: impl ZByteReaderTrait, colours: ColorType) -> ImageResult<DynamicImage> {
-    let damaged = |cause: String| {
-        let format = ImageFormatHint::Exact(ImageFormat::Jpeg);
-        ImageError::Decoding(DecodingError::new(format, cause))
-    };
-    let space = match colours {
-        ColorType::L8 => ColorSpace::Luma,
-        ColorType::Rgb8 => ColorSpace::RGB,
-        other => return Err(damaged(format!("it has colours of the kind {other:?}"))),
-    };
+fn samples(file: impl ZByteReaderTrait, colours: ColorSpace) -> Result<Vec<u8>, Error> {
     let options = DecoderOptions::default()
         .set_strict_mode(true)
         .set_max_width(usize::MAX)
         .set_max_height(usize::MAX)
-        .jpeg_set_out_colorspace(space);
-    let mut decoder = JpegDecoder::new_with_options(file, options);
-    let samples = decoder
+        .jpeg_set_out_colorspace(colours);
+    JpegDecoder::new_with_options(file, options)
         .decode()
-        .map_err(|error| damaged(error.to_string()))?;
-    let (width, height) = decoder.dimensions().unwrap_or_default();
-    let [width, height] = [width, height].map(|side| side as u32);
-    let image = match space {
-        ColorSpace::Luma => GrayImage::from_raw(width, height, samples).map(DynamicImage::from),
-        _ => RgbImage::from_raw(width, height, samples).map(DynamicImage::from),
-    };
-    image.ok_or_else(|| damaged("it has fewer pixels than it says".into()))
+        .map_err(|error| fault(&error.to_string()))
+}
+
+fn fault(cause: &str) -> Error {
+    Error::unreadable(format!("the JPEG cannot be decoded: {cause}"))
 }
 
 #[cfg(test)]
@@ -69,17 +60,18 @@ mod tests {
     #[test]
     fn with_a_look_at_the_clock_the_pixels_are_the_same() {
         for (kind, colours) in [
-            (jpeg_encoder::ColorType::Rgb, ColorType::Rgb8),
-            (jpeg_encoder::ColorType::Luma, ColorType::L8),
+            (jpeg_encoder::ColorType::Rgb, ColorSpace::RGB),
+            (jpeg_encoder::ColorType::Luma, ColorSpace::Luma),
         ] {
             let bytes = encode(&grained([131, 98]), kind, |encoder| {
                 encoder.set_progressive(true)
             });
             let plain = plain(&bytes);
             let (file, clocked) = (ZCursor::new(&plain.bytes[..]), far().reader(&plain.bytes));
-            let decoded = [decode(file, colours), decode(clocked, colours)];
-            for image in decoded {
-                assert_eq!(image.unwrap().into_rgb8(), reference(&bytes));
+            let decoded = plain.decode(&far()).unwrap();
+            assert_eq!(decoded.to_rgb8(), reference(&bytes));
+            for samples in [samples(file, colours), samples(clocked, colours)] {
+                assert_eq!(samples.unwrap(), decoded.as_bytes());
             }
         }
     }
@@ -107,7 +99,7 @@ mod tests {
         let plain = plain(&empty_scans(4000, 60));
         let timed = |deadline: &Deadline| {
             let started = Instant::now();
-            let decoded = plain.decode(ColorType::L8, [4000; 2], deadline);
+            let decoded = plain.decode(deadline);
             (decoded.is_ok(), started.elapsed())
         };
         let (is_whole, patient) = timed(&far());

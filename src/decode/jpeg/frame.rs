@@ -13,6 +13,10 @@ const MAX_DC_SYMBOL: u8 = 15;
 const MAX_SYMBOLS: usize = 256;
 /// Most bits that a coefficient may lack after a pass.
 const MAX_LOW: u8 = 13;
+/// As much as the squares of a block's coefficients add up to, or more, is no picture's: those of 8 bits give 1024^2 at
+/// most (Parseval's theorem), and rounding to multiples of 255 may make all of them twice as large. Beyond that decoders
+/// that calculate with 16 bits overflow, and show another picture than those that do not.
+pub(super) const MAX_ENERGY: u32 = 1 << 22;
 
 /// A component of the picture.
 #[derive(Debug, Clone, Copy)]
@@ -306,6 +310,10 @@ impl<'a> Tables<'a> {
         }
         Some(())
     }
+}
+
+pub(super) fn no_tables() -> Error {
+    damaged("its tables are missing or make no sense")
 }
 
 /// Whether there are codes of these lengths; the one of all ones is never given away.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ::image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
+use ::image::{ImageFormat, ImageReader};
 
 use super::*;
 use crate::decode::{Samples, encoded};
@@ -37,16 +37,8 @@ fn compare_crates(plain: &Plain, deadline: &Deadline) {
     let Ok(decoder) = reader.into_decoder() else {
         return;
     };
-    let (width, height) = decoder.dimensions();
-    if LIMITS.check_size(width, height).is_err()
-        || plain.check_scans(width, height).is_err()
-        || plain.check_data(deadline).is_err()
-    {
-        return;
-    }
-    let ours = plain.decode(decoder.color_type(), [width, height], deadline);
-    let theirs = DynamicImage::from_decoder(decoder);
-    if let Ok(ours) = ours {
+    if let Ok(ours) = plain.full(&LIMITS, deadline) {
+        let theirs = DynamicImage::from_decoder(decoder);
         assert!(theirs.is_ok_and(|theirs| theirs == ours));
     }
 }
@@ -59,7 +51,6 @@ fn compare_scales(plain: &Plain, bytes: &[u8], deadline: &Deadline) {
     if LIMITS.check_size(width, height).is_err() {
         return;
     }
-    // A coarser one leaves out coefficients that may be too large for any picture.
     for unit in [1, 2, 4, 8] {
         let Some(picture) = header.decode(unit, header.whole(), deadline) else {
             return;

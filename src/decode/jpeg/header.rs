@@ -7,9 +7,6 @@ use image::metadata::Orientation;
 
 use super::frame::{COEFFICIENTS, Factors, Frame, HuffmanSegment, Scan, Share, Tables};
 use super::plain::{Plain, YCBCR};
-use super::segments::{
-    ADOBE, HUFFMAN, PROGRESSIVE, QUANTIZATION, RESTART_INTERVAL, START_OF_SCAN, Segment, Segments,
-};
 
 /// A component of the picture: luma, or one of the two of colour.
 #[derive(Debug, Clone, Copy)]
@@ -37,38 +34,23 @@ pub(super) struct Header<'a> {
 
 impl<'a> Header<'a> {
     pub fn of(plain: &'a Plain) -> Option<Self> {
-        let mut tables = Tables::default();
-        let mut frame = None;
-        for segment in Segments::of(&plain.bytes) {
-            let segment = segment.ok()?;
-            match segment.marker {
-                HUFFMAN => tables.add_huffman(segment.data)?,
-                QUANTIZATION => tables.add_quantization(segment.data)?,
-                RESTART_INTERVAL => tables.set_restart_interval(segment.data)?,
-                ADOBE if !is_ycbcr(segment.data) => return None,
-                ADOBE => {}
-                PROGRESSIVE => return None,
-                START_OF_SCAN => return Header::new(&tables, &frame?, segment, plain.orientation),
-                marker => frame = Some(Frame::parse(marker, segment.data).ok()?),
-            }
+        let frame = &plain.frame;
+        // A transformation other than the usual one to YCbCr is not for this decoder.
+        if frame.progressive || !matches!(plain.colours, None | Some(YCBCR)) || !is_usual(frame) {
+            return None;
         }
-        None
+        let mut scans = plain.scans();
+        let (scan, data) = scans.next().ok()??;
+        // At the start of the scan everything must be there.
+        Header::new(plain, &scan, &scans.tables, data)
     }
 
-    /// At the start of the scan everything must be there.
-    fn new(
-        tables: &Tables<'a>,
-        frame: &Frame,
-        segment: Segment<'a>,
-        orientation: Orientation,
-    ) -> Option<Self> {
-        let scan = Scan::parse(segment.data, frame).ok()?;
-        let is_whole = scan.band == [0, COEFFICIENTS - 1] && [scan.high, scan.low] == [0; 2];
-        if !is_whole || !is_usual(frame) {
+    fn new(plain: &Plain, scan: &Scan, tables: &Tables<'a>, data: &'a [u8]) -> Option<Self> {
+        if scan.band != [0, COEFFICIENTS - 1] || [scan.high, scan.low] != [0; 2] {
             return None;
         }
         let component = |share: &Share| {
-            let part = frame.parts[share.part];
+            let part = plain.frame.parts[share.part];
             Some(Component {
                 blocks: part.blocks,
                 quantization: (*tables.quantization.get(part.table)?)?,
@@ -77,19 +59,14 @@ impl<'a> Header<'a> {
             })
         };
         Some(Header {
-            width: frame.width,
-            height: frame.height,
-            orientation,
+            width: plain.frame.width,
+            height: plain.frame.height,
+            orientation: plain.orientation,
             components: scan.shares.iter().map(component).collect::<Option<_>>()?,
             restart_interval: tables.restart_interval,
-            data: segment.coded,
+            data,
         })
     }
-}
-
-/// A transformation other than the usual one to YCbCr is not for this decoder.
-fn is_ycbcr(adobe: &[u8]) -> bool {
-    adobe.last() == Some(&YCBCR)
 }
 
 /// Grey, or YCbCr whose colours have at most twice as coarse a grid as the luma in either direction.

@@ -1,8 +1,7 @@
 //! Huffman decoding of the coefficients of a block.
 //!
-//! Most of a large photograph's data are coefficients too fine for the scale at which it is decoded.
-//! They are passed over several at a time: twelve bits tell how many codes, with the numbers that
-//! follow them, they hold.
+//! Where a part of a photograph is decoded, most of its data are of blocks beside that part. Their coefficients are
+//! passed over several at a time: twelve bits tell how many codes, with the numbers that follow them, they hold.
 
 use super::bits::{Bits, signed};
 use super::frame::{COEFFICIENTS, HuffmanSegment};
@@ -146,17 +145,15 @@ impl AcCode {
         }
     }
 
-    /// Takes a block's coefficients: hands on those up to `last`, which is 0 to 63, passes over the
-    /// rest. Gives the last one that was handed on.
+    /// Takes a block's coefficients, and hands on those that are not zero.
     #[inline(always)]
     pub fn coefficients(
         &self,
         bits: &mut Bits<'_>,
-        last: usize,
-        mut hand_on: impl FnMut(usize, i32),
-    ) -> Option<usize> {
-        let (mut at, mut highest) = (1, 0);
-        while at <= last {
+        mut hand_on: impl FnMut(usize, i32) -> Option<()>,
+    ) -> Option<()> {
+        let mut at = 1;
+        while at < COEFFICIENTS {
             bits.refill();
             let Value {
                 coefficient,
@@ -169,7 +166,7 @@ impl AcCode {
                 coefficient.into()
             } else {
                 match self.code.symbol(bits)? {
-                    END_OF_BLOCK => return Some(highest),
+                    END_OF_BLOCK => return Some(()),
                     SIXTEEN_ZEROS => {
                         at += 16;
                         continue;
@@ -183,17 +180,16 @@ impl AcCode {
             if at >= COEFFICIENTS {
                 return None;
             }
-            hand_on(at, value);
-            highest = at;
+            hand_on(at, value)?;
             at += 1;
         }
-        self.skip(bits, at)?;
-        Some(highest)
+        (at == COEFFICIENTS).then_some(())
     }
 
-    /// Passes over a block's coefficients from this one on.
+    /// Passes over a block's coefficients.
     #[inline(always)]
-    pub fn skip(&self, bits: &mut Bits<'_>, mut at: usize) -> Option<()> {
+    pub fn skip(&self, bits: &mut Bits<'_>) -> Option<()> {
+        let mut at = 1;
         while at < COEFFICIENTS {
             bits.refill();
             let Skip {

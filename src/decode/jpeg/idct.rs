@@ -3,7 +3,7 @@
 //! A block of 8 x 8 coefficients gives 1, 2, 4, 8 or 16 samples across and as many or half or twice as
 //! many down: a scale takes the coarse coefficients, as if the block had been transformed at that size.
 
-use super::frame::{BLOCK, COEFFICIENTS};
+use super::frame::{BLOCK, COEFFICIENTS, MAX_ENERGY};
 
 /// Row and column, as one number, of a coefficient in the order of the file.
 pub(super) const ZIGZAG: [u8; COEFFICIENTS] = [
@@ -18,17 +18,18 @@ pub(super) type Coefficients = [f32; COEFFICIENTS];
 /// What the coefficients are multiplied with, in the order of the file: the quantisation, and what makes
 /// the transform orthonormal, so that the first one is the mean of the samples.
 pub(super) fn factors(quantization: &[u16; COEFFICIENTS]) -> [f32; COEFFICIENTS] {
-    let norm = |frequency: u8| {
-        if frequency == 0 {
-            0.125_f32.sqrt()
-        } else {
-            0.5
-        }
-    };
     std::array::from_fn(|at| {
-        let place = ZIGZAG[at];
-        f32::from(quantization[at]) * norm(place / 8) * norm(place % 8)
+        let place = usize::from(ZIGZAG[at]);
+        f32::from(quantization[at]) * norm(place / BLOCK) * norm(place % BLOCK)
     })
+}
+
+/// What makes a wave of this frequency one of length 1.
+fn norm(frequency: usize) -> f32 {
+    match frequency {
+        0 => 0.125_f32.sqrt(),
+        _ => 0.5,
+    }
 }
 
 /// The last coefficient, in the order of the file, that samples of so many columns and rows need.
@@ -106,10 +107,74 @@ const fn waves<const N: usize>() -> [[f32; BLOCK]; BLOCK] {
     waves
 }
 
+/// As far from mid grey as a sample may be, black and white being 128 away: a little beyond are many where coefficients
+/// are rounded.
+pub(super) const BRIGHTEST: f32 = 160.0;
+
+/// Makes the coefficients those of what a block shows at full size, where decoders cut off what is darker than black or
+/// brighter than white, and says whether anything is. A smaller picture of the coefficients as they stand could be
+/// another one than all others see: where fine waves reach far beyond black, what is cut off changes the block's mean.
+/// `None` where the coefficients are no picture's.
+pub(super) fn cut_off(coefficients: &mut Coefficients) -> Option<bool> {
+    let mut samples = [[0.0; BLOCK]; BLOCK];
+    let values = samples.as_flattened_mut();
+    inverse::<BLOCK, BLOCK, _>(coefficients, values, BLOCK, |value| value);
+    if values.iter().all(|value| value.abs() <= BRIGHTEST) {
+        return Some(false);
+    }
+    let energy: f32 = values.iter().map(|value| value * value).sum();
+    if energy >= MAX_ENERGY as f32 {
+        return None;
+    }
+    for value in values {
+        *value = value.clamp(-128.0, 127.0);
+    }
+    let sums = in_waves(&in_waves(&samples));
+    let share = |frequency: usize| norm(frequency).powi(2);
+    *coefficients = std::array::from_fn(|at| {
+        let (row, column) = (at / BLOCK, at % BLOCK);
+        sums[row][column] * share(row) * share(column)
+    });
+    Some(true)
+}
+
+type Block = [[f32; BLOCK]; BLOCK];
+
+/// How much of each wave is in the rows of a block; they become columns.
+fn in_waves(rows: &Block) -> Block {
+    /// All frequencies at all samples.
+    const WAVES: Block = {
+        let mut waves = [[0.0; BLOCK]; BLOCK];
+        let mut at = 0;
+        while at < BLOCK * BLOCK {
+            let (frequency, sample) = (at / BLOCK, at % BLOCK);
+            waves[frequency][sample] = cosine((2 * sample + 1) * frequency * (16 / BLOCK));
+            at += 1;
+        }
+        waves
+    };
+    let sum = |row: [f32; BLOCK], wave: [f32; BLOCK]| {
+        let products = row.iter().zip(wave).map(|(sample, factor)| sample * factor);
+        products.sum()
+    };
+    WAVES.map(|wave| rows.map(|row| sum(row, wave)))
+}
+
 fn samples<const COLUMNS: usize, const ROWS: usize>(
     coefficients: &Coefficients,
     plane: &mut [u8],
     stride: usize,
+) {
+    inverse::<COLUMNS, ROWS, _>(coefficients, plane, stride, sample);
+}
+
+/// Writes what each sample becomes, given as it lies from mid grey.
+#[inline(always)]
+fn inverse<const COLUMNS: usize, const ROWS: usize, T>(
+    coefficients: &Coefficients,
+    plane: &mut [T],
+    stride: usize,
+    sample: impl Fn(f32) -> T,
 ) {
     let across = const { waves::<COLUMNS>() };
     let down = const { waves::<ROWS>() };

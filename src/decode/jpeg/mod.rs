@@ -2,9 +2,10 @@
 //!
 //! A face of a thousand pixels is looked at by networks of a hundred. So a large photograph is decoded at
 //! a half, a quarter or an eighth of its size, which leaves out most of the work but the reading of the
-//! entropy-coded data, and most of that. This decoder knows what cameras write: sequential Huffman
-//! coding, 8 bits, grey or YCbCr. Whatever is unusual or damaged it leaves alone, and another decoder gets it, once
-//! its data were looked through. Both read a file that was written anew for them ([`Plain`]).
+//! entropy-coded data: fine coefficients count where they reach beyond black and white. This decoder knows what
+//! cameras write: sequential Huffman coding, 8 bits, grey or YCbCr. Whatever is unusual or damaged it leaves alone, and
+//! another decoder gets it, once its data were looked through. Both read a file that was written anew for them
+//! ([`Plain`]).
 
 mod bits;
 mod coded;
@@ -22,6 +23,8 @@ mod segments;
 
 use std::ops::Range;
 
+use image::DynamicImage;
+
 use super::detail::{Glance, Overview, unit_for, unit_of};
 use super::picture::{Picture, stored};
 use super::{Limits, Rect};
@@ -30,6 +33,7 @@ use crate::error::Error;
 use crate::memory;
 use header::Header;
 use scan::Grid;
+use scans::check_scans;
 
 #[cfg(fuzzing)]
 pub use fuzzing::compare_jpeg_decoders;
@@ -43,9 +47,9 @@ impl Plain {
         overview: &Overview,
         deadline: &Deadline,
     ) -> Option<Picture<'static>> {
-        let header = Header::of(self)?;
-        let [width, height] = header.size();
+        let [width, height] = self.size();
         limits.check_size(width, height).ok()?;
+        let header = Header::of(self)?;
         match unit_for(overview, width, height) {
             1 => None,
             unit => header.decode(unit, header.whole(), deadline),
@@ -62,10 +66,21 @@ impl Plain {
         header.decode(unit_of(glances), header.around(glances), deadline)
     }
 
-    /// Refuses a file whose entropy-coded data end before the picture does or make no sense, where decoders show what
-    /// they like.
-    pub(in crate::decode) fn check_data(&self, deadline: &Deadline) -> Result<(), Error> {
-        coded::check(&self.bytes, deadline)
+    /// All of it at full size, as it is stored.
+    pub(in crate::decode) fn full(
+        &self,
+        limits: &Limits,
+        deadline: &Deadline,
+    ) -> Result<DynamicImage, Error> {
+        let [width, height] = self.size();
+        limits.check_size(width, height)?;
+        check_scans(self.scan_count, width, height)?;
+        // The colours, and the coefficients of a progressive one, two bytes each, of up to four components.
+        let area = u64::from(width) * u64::from(height);
+        memory::expect(area * (3 + 2 * 4))?;
+        // Where data are missing or make no sense, decoders show what they like.
+        coded::check(self, deadline)?;
+        self.decode(deadline)
     }
 }
 

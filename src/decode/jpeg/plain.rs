@@ -6,8 +6,7 @@
 
 use image::metadata::Orientation;
 
-use super::frame::{Frame, Progress, Scan};
-use super::scans::check_scans;
+use super::frame::{Frame, Progress, Scan, Tables, no_tables};
 use super::segments::{
     ADOBE, EXIF, HUFFMAN, JFIF, QUANTIZATION, RESTART_INTERVAL, START_OF_SCAN, Segment, Segments,
     damaged,
@@ -24,10 +23,14 @@ const END: [u8; 2] = [0xff, 0xd9];
 /// The file for the decoders, and what is known of it.
 #[derive(Debug)]
 pub(in crate::decode) struct Plain {
-    pub(in crate::decode) bytes: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
     /// How the picture is to be turned.
     pub(in crate::decode) orientation: Orientation,
-    pub(super) scans: u64,
+    pub(super) frame: Frame,
+    /// The transformation of its colours that the file states for the decoders; none of grey.
+    pub(super) colours: Option<u8>,
+    /// How many there are.
+    pub(super) scan_count: u64,
 }
 
 impl Plain {
@@ -42,9 +45,47 @@ impl Plain {
         writer.finish()
     }
 
-    /// Refuses too many scans for an image of this size.
-    pub(in crate::decode) fn check_scans(&self, width: u32, height: u32) -> Result<(), Error> {
-        check_scans(self.scans, width, height)
+    /// Columns and rows, as stored.
+    pub(super) fn size(&self) -> [u32; 2] {
+        [self.frame.width, self.frame.height].map(|side| side as u32)
+    }
+
+    pub(super) fn scans(&self) -> Scans<'_> {
+        Scans {
+            segments: Segments::of(&self.bytes),
+            frame: &self.frame,
+            tables: Tables::default(),
+        }
+    }
+}
+
+/// The scans of a file, one after the other.
+pub(super) struct Scans<'a> {
+    segments: Segments<'a>,
+    frame: &'a Frame,
+    /// Those in force.
+    pub tables: Tables<'a>,
+}
+
+impl<'a> Scans<'a> {
+    /// The header of the next one and its entropy-coded data.
+    pub fn next(&mut self) -> Result<Option<(Scan, &'a [u8])>, Error> {
+        for segment in &mut self.segments {
+            let Segment {
+                marker,
+                data,
+                coded,
+            } = segment?;
+            let known = match marker {
+                HUFFMAN => self.tables.add_huffman(data),
+                QUANTIZATION => self.tables.add_quantization(data),
+                RESTART_INTERVAL => self.tables.set_restart_interval(data),
+                START_OF_SCAN => return Ok(Some((Scan::parse(data, self.frame)?, coded))),
+                _ => Some(()),
+            };
+            known.ok_or_else(no_tables)?;
+        }
+        Ok(None)
     }
 }
 
@@ -60,7 +101,9 @@ struct Writer<'a> {
     has_codes: bool,
     frame: Option<Frame>,
     progress: Progress,
-    scans: u64,
+    /// The transformation that was written.
+    colours: Option<u8>,
+    scan_count: u64,
 }
 
 impl<'a> Writer<'a> {
@@ -128,8 +171,8 @@ impl<'a> Writer<'a> {
         let is_first = !self.progress.has_begun();
         self.progress.add(&scan, frame)?;
         if is_first {
-            let colours = self.colours(frame)?;
-            self.write_head(colours);
+            self.colours = self.transformation(frame)?;
+            self.write_head();
         }
         let mut data = segment.data.to_vec();
         for (share, bytes) in scan.shares.iter().zip(data[1..].chunks_exact_mut(2)) {
@@ -137,13 +180,13 @@ impl<'a> Writer<'a> {
         }
         self.write(START_OF_SCAN, &data);
         self.bytes.extend(segment.coded);
-        self.scans += 1;
+        self.scan_count += 1;
         Ok(())
     }
 
     /// What must be known before the first scan.
-    fn write_head(&mut self, colours: Option<u8>) {
-        if let Some(transform) = colours {
+    fn write_head(&mut self) {
+        if let Some(transform) = self.colours {
             let version_and_flags = [0, 100, 0, 0, 0, 0];
             let data = [&ADOBE_NAME[..], &version_and_flags, &[transform]].concat();
             self.write(ADOBE, &data);
@@ -154,7 +197,7 @@ impl<'a> Writer<'a> {
     }
 
     /// The transformation by which libjpeg gets red, green and blue (`default_decompress_parms`).
-    fn colours(&self, frame: &Frame) -> Result<Option<u8>, Error> {
+    fn transformation(&self, frame: &Frame) -> Result<Option<u8>, Error> {
         let is_named = |names: &[u8; 3]| frame.parts.iter().map(|part| &part.id).eq(names);
         match (frame.parts.len(), self.adobe) {
             (1, _) => Ok(None),
@@ -181,8 +224,12 @@ impl<'a> Writer<'a> {
     }
 
     fn finish(mut self) -> Result<Plain, Error> {
-        if self.scans == 0 {
+        let Some(mut frame) = self.frame.filter(|_| self.scan_count > 0) else {
             return Err(damaged("it has no picture"));
+        };
+        // As it was written.
+        for (index, part) in frame.parts.iter_mut().enumerate() {
+            part.id = name(index);
         }
         self.bytes.extend(END);
         Ok(Plain {
@@ -190,7 +237,9 @@ impl<'a> Writer<'a> {
             orientation: self
                 .exif
                 .map_or(Orientation::NoTransforms, exif::orientation),
-            scans: self.scans,
+            frame,
+            colours: self.colours,
+            scan_count: self.scan_count,
         })
     }
 }

@@ -8,17 +8,12 @@ use super::bits::{Bits, Restarts};
 use super::frame::{BLOCK, COEFFICIENTS};
 use super::header::{Component, Header};
 use super::huffman::{AcCode, DcCode, Shared};
-use super::idct::{Transform, ZIGZAG, factors, last_needed, sample, transform};
+use super::idct::{BRIGHTEST, Transform, ZIGZAG, cut_off, factors, last_needed, sample, transform};
 use crate::deadline::Deadline;
 use crate::decode::colour::rgb;
 
 /// A mean of a block beyond this is no picture's.
 const MAX_MEAN: i32 = 1 << 14;
-/// As much as the magnitudes of a block's waves add up to, as samples, or more is no picture's either: those of 8 bits
-/// give 2,048 at most (8 * 1024 / 4; the squares of 64 coefficients add up to 1024^2 by Parseval's theorem), and
-/// rounding to multiples of 255 another 2,040. Decoders that calculate with integers overflow on it, each to
-/// pixels of its own.
-const MAX_WAVES: f32 = 4096.0;
 
 /// Where the MCUs lie that are wanted.
 pub(super) struct Grid {
@@ -198,7 +193,7 @@ impl<'a> Scan<'a> {
             let (dc, ac) = (self.dc.get(plane.dc), self.ac.get(plane.ac));
             for _ in 0..plane.blocks[0] * plane.blocks[1] {
                 plane.mean(&mut self.bits, dc)?;
-                ac.skip(&mut self.bits, 1)?;
+                ac.skip(&mut self.bits)?;
             }
         }
         Some(())
@@ -249,21 +244,25 @@ impl Plane {
         let mut coefficients = [0.0; COEFFICIENTS];
         coefficients[0] = self.mean as f32 * self.factors[0];
         let mut waves = coefficients[0].abs();
-        let highest = ac.coefficients(bits, self.last, |place, value| {
+        let mut is_flat = true;
+        ac.coefficients(bits, |place, value| {
             let coefficient = value as f32 * self.factors[place];
             waves += coefficient.abs();
             coefficients[usize::from(ZIGZAG[place])] = coefficient;
+            is_flat &= place > self.last;
+            Some(())
         })?;
-        if waves >= MAX_WAVES {
-            return None;
+        // No sample is farther from mid grey than the mean and all waves together.
+        if waves > BRIGHTEST && cut_off(&mut coefficients)? {
+            is_flat = false;
         }
         let samples = &mut self.samples[at..];
-        if highest > 0 {
-            (self.transform)(&coefficients, samples, stride);
-        } else {
+        if is_flat {
             for row in samples.chunks_mut(stride).take(self.block[1]) {
                 row[..self.block[0]].fill(sample(coefficients[0]));
             }
+        } else {
+            (self.transform)(&coefficients, samples, stride);
         }
         Some(())
     }

@@ -352,6 +352,53 @@ fn coefficients_that_no_picture_has_are_left_to_others() {
     }
 }
 
+/// The file with so much more contrast within its blocks, whose means stay what they are.
+fn swollen(bytes: &[u8], factor: u8) -> Vec<u8> {
+    let mut swollen = bytes.to_vec();
+    let tables: Vec<usize> = (0..bytes.len() - 69)
+        .filter(|at| bytes[*at..].starts_with(&[0xff, 0xdb, 0, 67]))
+        .collect();
+    assert!(!tables.is_empty());
+    for at in tables {
+        for value in &mut swollen[at + 6..at + 69] {
+            *value = value.saturating_mul(factor);
+        }
+    }
+    swollen
+}
+
+/// A smaller picture made of the coefficients as they stand would show the means.
+#[test]
+fn what_is_cut_off_at_full_size_is_cut_off_at_every_size() {
+    // A few dark dots on a lighter ground.
+    let image = RgbImage::from_fn(96, 64, |x, y| {
+        image::Rgb([if (x + 3 * y) % 8 == 0 { 100 } else { 132 }; 3])
+    });
+    for (color, sampling) in SAMPLINGS {
+        let mut bytes = Vec::new();
+        let mut encoder = Encoder::new(&mut bytes, 100);
+        encoder.set_sampling_factor(sampling);
+        let samples: Vec<u8> = match color {
+            ColorType::Luma => image.pixels().map(|pixel| pixel.0[0]).collect(),
+            _ => image.as_raw().clone(),
+        };
+        encoder.encode(&samples, 96, 64, color).unwrap();
+        let bytes = swollen(&bytes, 20);
+        let full = reference(&bytes);
+        for unit in [1, 2, 4, 8] {
+            let reduced = decoded(&bytes, unit).pixels().to_vec();
+            let reduced = RgbImage::from_raw(96 / unit, 64 / unit, reduced).unwrap();
+            for (x, y) in (0..8).flat_map(|y| (0..12).map(move |x| (x, y))) {
+                let [expected, found] =
+                    [(&full, 8), (&reduced, 8 / unit)].map(|(image, side)| mean(image, x, y, side));
+                let case = format!("{color:?} {sampling:?} 1/{unit} {expected:?} {found:?}");
+                assert!(expected[0] > 170.0, "{case}");
+                assert!((expected[0] - found[0]).abs() < 3.0, "{case}");
+            }
+        }
+    }
+}
+
 #[test]
 fn what_needs_all_pixels_is_left_to_others() {
     let bytes = encode(&picture([31, 31]), ColorType::Rgb, |_| {});

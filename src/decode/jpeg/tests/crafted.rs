@@ -373,12 +373,45 @@ fn passes_follow_one_another() {
     }
 }
 
+/// Data of these bits, with ones up to a whole byte.
+fn coded(bits: &str) -> Vec<u8> {
+    let bits: Vec<u8> = bits.bytes().map(|bit| bit - b'0').collect();
+    let byte = |bits: &[u8]| (0..8).fold(0, |byte, at| byte << 1 | bits.get(at).unwrap_or(&1));
+    let bytes = bits.chunks(8).map(byte);
+    // A byte of ones is followed by zeros.
+    bytes
+        .flat_map(|byte| [byte, 0].into_iter().take(1 + usize::from(byte == 0xff)))
+        .collect()
+}
+
 #[test]
-fn no_coefficient_is_larger_than_sixteen_bits_hold() {
+fn no_mean_is_larger_than_a_picture_has() {
     // A difference of eleven bits, the largest one.
-    let means = |low| scan(0, 0, low, &[0x0f, 0xff, 0x00, 0xff, 0x00]);
+    let means = |low| scan(0, 0, low, &coded("000011111111111"));
     let is_taken = |low| !is_refused(&one_block(0xc2, &[11], &[0], &[means(low)]));
-    assert!(is_taken(3) && is_taken(4) && !is_taken(5));
+    // Eight times as large it is white at 32 bits, and mid grey at 16.
+    assert!(is_taken(0) && !is_taken(1) && !is_taken(3) && !is_taken(5));
+}
+
+#[test]
+fn no_block_has_more_than_a_picture_has() {
+    // Coefficients of ten bits, the largest ones, then the end of the block.
+    let others = |count| "00001111111111".repeat(count) + "0001";
+    let whole = |count| {
+        let data = coded(&("0000".to_owned() + &others(count)));
+        one_block(0xc0, &[0], &[0x0a, 0x00], &[scan(0, 63, 0, &data)])
+    };
+    let in_scans = |count, low| {
+        let scans = [
+            scan(0, 0, 0, &coded("0000")),
+            scan(1, 63, low, &coded(&others(count))),
+        ];
+        one_block(0xc2, &[0], &[0x0a, 0x00], &scans)
+    };
+    assert!(!is_refused(&whole(4)) && is_refused(&whole(5)));
+    assert!(!is_refused(&in_scans(4, 0)) && is_refused(&in_scans(5, 0)));
+    // With a bit to come each may become twice as large.
+    assert!(!is_refused(&in_scans(1, 1)) && is_refused(&in_scans(2, 1)));
 }
 
 #[test]

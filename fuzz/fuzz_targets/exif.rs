@@ -55,8 +55,9 @@ fn png(exif: &[u8]) -> Vec<u8> {
     const AFTER_HEADER: usize = 8 + 25;
     let (start, rest) = FILES[1].split_at(AFTER_HEADER);
     let length = (exif.len() as u32).to_be_bytes();
-    // No checksum: the decoder does not look at it in a build for fuzzing.
-    [start, &length, b"eXIf", exif, &[0; 4], rest].concat()
+    // The decoder does not look at it in a build for fuzzing, but the library does.
+    let checksum = crc32fast::hash(&[b"eXIf", exif].concat()).to_be_bytes();
+    [start, &length, b"eXIf", exif, &checksum, rest].concat()
 }
 
 fn webp(exif: &[u8]) -> Vec<u8> {

@@ -1,19 +1,25 @@
-//! How much memory the codes of a WebP without loss take.
+//! How much memory the codes of a WebP without loss take, and whether all decoders see the same pixels.
 //!
 //! Parts of such a picture may have Huffman codes of their own, 65,536 groups of five, and the decoder
 //! builds the tables of all before it looks at a pixel: a file of some hundred kilobytes makes it take
 //! gigabytes for 64 x 64 pixels, of which the size of the picture says nothing. So the codes are read
-//! here first, without their tables, in the order and by the rules of the decoder.
+//! here first, in the order and by the rules of the decoder.
+//!
+//! A pixel may be said to be one of the cache, which keeps the colours that were seen last. libwebp puts in again what it
+//! takes out, the decoder does not: the same, unless it is a colour that was never put there.
+
+mod pixels;
 
 use crate::deadline::Deadline;
 use crate::error::Error;
+use pixels::Groups;
 
 /// Most bytes of all codes together: what [`memory::expect`](crate::memory::expect) asks for beside every
 /// picture, and 2600 groups, the most that libwebp makes, with the largest tables that they usually have.
 const MAX_CODES: u64 = 56 << 20;
 /// Of a group, beside what its codes own: their heads, in a list that doubles as it grows.
 const GROUP: u64 = 1024;
-/// Of a table, which has an entry for each number of so many bits as its longest code, up to a limit.
+/// Of a table of the decoder, which has an entry for each number of so many bits as its longest code, up to a limit.
 const TABLE_ENTRY: u64 = 4;
 const TABLE_BITS: usize = 10;
 /// Of the two nodes that are set aside for each longer code.
@@ -35,7 +41,7 @@ const PREDICTOR: usize = 0;
 const SUBTRACT_GREEN: usize = 2;
 const PALETTE: usize = 3;
 /// The last mode of prediction.
-const MAX_MODE: usize = 13;
+const MAX_MODE: u8 = 13;
 
 /// Signature, width and height, a hint of alpha, the version.
 const HEAD: usize = 5;
@@ -78,12 +84,12 @@ pub(super) fn check_codes(
     };
     let (width, transforms) = walk.transforms(width, height)?;
     let cache = walk.cache()?;
-    let groups = walk.groups(width, height)?;
+    let mut groups = walk.groups(width, height)?;
     let mut bytes = 0;
     // An opaque pixel is predicted from opaque ones, and its alpha is then a difference of nothing. What was not predicted
     // can come from a colour of the cache that nobody put there, or of the palette, neither of which is looked at here.
     let mut opaque = transforms[PREDICTOR] && !transforms[PALETTE];
-    for _ in 0..groups {
+    for _ in 0..groups.count() {
         deadline.check()?;
         let group = walk.group(cache)?;
         let [_, _, _, alpha, _] = &group;
@@ -94,12 +100,27 @@ pub(super) fn check_codes(
                 "the WebP has so many Huffman codes that they take more than {MAX_CODES} bytes: save the image as PNG, or as WebP by a usual encoder"
             )));
         }
+        if cache > 0 {
+            groups.add(group);
+        }
+    }
+    if cache > 0 {
+        walk.pixels([width, height], &groups, cache)?;
     }
     Ok(opaque)
 }
 
 fn damaged() -> Error {
     Error::unreadable("the WebP is damaged: what precedes its pixels makes no sense")
+}
+
+/// A value for each block of a picture: alpha, red, green and blue as one number.
+struct Blocks {
+    /// Of the side of a block, which is a power of two.
+    bits: u32,
+    /// How many there are from left to right.
+    across: usize,
+    values: Vec<u32>,
 }
 
 /// The bits of a picture, the lowest of a byte first.
@@ -109,14 +130,29 @@ struct Bits<'a> {
 }
 
 impl Bits<'_> {
-    fn take(&mut self, count: u32) -> Result<u32, Error> {
-        let mut value = 0;
-        for shift in 0..count {
-            let byte = self.data.get(self.at / 8).ok_or_else(damaged)?;
-            value |= (u32::from(*byte) >> (self.at % 8) & 1) << shift;
-            self.at += 1;
+    /// Those that come next, 56 at least; zeros behind the end.
+    fn ahead(&self) -> u64 {
+        let data = self.data.get(self.at / 8..).unwrap_or_default();
+        let word = data.first_chunk().copied().unwrap_or_else(|| {
+            let mut word = [0; 8];
+            word[..data.len()].copy_from_slice(data);
+            word
+        });
+        u64::from_le_bytes(word) >> (self.at % 8)
+    }
+
+    fn skip(&mut self, count: usize) -> Result<(), Error> {
+        self.at += count;
+        if self.at > 8 * self.data.len() {
+            return Err(damaged());
         }
-        Ok(value)
+        Ok(())
+    }
+
+    fn take(&mut self, count: u32) -> Result<u32, Error> {
+        let value = self.ahead() & ((1 << count) - 1);
+        self.skip(count as usize)?;
+        Ok(value as u32)
     }
 
     fn flag(&mut self) -> Result<bool, Error> {
@@ -125,7 +161,12 @@ impl Bits<'_> {
 
     fn symbol(&mut self, code: &Code) -> Result<usize, Error> {
         if let [only] = code.symbols[..] {
-            return Ok(only);
+            return Ok(only.into());
+        }
+        let entry = code.table[self.ahead() as usize & (code.table.len() - 1)];
+        if entry > 0 {
+            self.skip(usize::from(entry & LENGTH))?;
+            return Ok(usize::from(entry >> LENGTH_BITS));
         }
         let (mut value, mut first, mut index) = (0, 0, 0);
         for count in &code.counts[1..] {
@@ -134,7 +175,7 @@ impl Bits<'_> {
                 return code
                     .symbols
                     .get(index + value - first)
-                    .copied()
+                    .map(|symbol| usize::from(*symbol))
                     .ok_or_else(damaged);
             }
             index += count;
@@ -159,8 +200,14 @@ struct Code {
     /// How many symbols have a code of so many bits.
     counts: [usize; MAX_LENGTH + 1],
     /// In the order of their codes. The only symbol of a code takes no bits.
-    symbols: Vec<usize>,
+    symbols: Vec<u16>,
+    /// For what the next bits can be, the symbol and the length of its code; 0 where that is longer.
+    table: Vec<u16>,
 }
+
+/// The part of an entry that is the length.
+const LENGTH_BITS: u32 = 4;
+const LENGTH: u16 = (1 << LENGTH_BITS) - 1;
 
 impl Code {
     /// The code whose symbols have codes of these lengths, 0 for none.
@@ -169,15 +216,44 @@ impl Code {
         for length in lengths.iter().filter(|length| **length > 0) {
             counts[*length] += 1;
         }
-        let symbols: Vec<usize> = (1..=MAX_LENGTH)
+        let of =
+            |length| move |(symbol, other): (u16, &usize)| (*other == length).then_some(symbol);
+        let symbols: Vec<u16> = (1..=MAX_LENGTH)
             .filter(|length| counts[*length] > 0)
-            .flat_map(|length| (0..lengths.len()).filter(move |symbol| lengths[*symbol] == length))
+            .flat_map(|length| (0..).zip(lengths).filter_map(of(length)))
             .collect();
         let taken = (1..=MAX_LENGTH).map(|length| counts[length] << (MAX_LENGTH - length));
         if symbols.len() != 1 && taken.sum::<usize>() != 1 << MAX_LENGTH {
             return Err(damaged());
         }
-        Ok(Code { counts, symbols })
+        Ok(Code::new(counts, symbols))
+    }
+
+    fn new(counts: [usize; MAX_LENGTH + 1], symbols: Vec<u16>) -> Self {
+        let mut code = Code {
+            counts,
+            symbols,
+            table: Vec::new(),
+        };
+        let longest = code.longest().min(TABLE_BITS);
+        code.table = vec![0; 1 << longest];
+        let (mut bits, mut symbols) = (0_usize, code.symbols.iter());
+        for (length, count) in counts.iter().enumerate().take(longest + 1).skip(1) {
+            bits <<= 1;
+            for symbol in symbols.by_ref().take(*count) {
+                let first = bits.reverse_bits() >> (usize::BITS as usize - length);
+                let entries = code.table[first..].iter_mut().step_by(1 << length);
+                entries.for_each(|entry| *entry = symbol << LENGTH_BITS | length as u16);
+                bits += 1;
+            }
+        }
+        code
+    }
+
+    /// Bits of the longest.
+    fn longest(&self) -> usize {
+        let longest = self.counts.iter().rposition(|count| *count > 0);
+        longest.unwrap_or(0)
     }
 
     /// What the decoder takes for it.
@@ -185,18 +261,9 @@ impl Code {
         if self.symbols.len() == 1 {
             return 0;
         }
-        let longest = self.counts.iter().rposition(|count| *count > 0);
         let long: usize = self.counts[TABLE_BITS + 1..].iter().sum();
-        (TABLE_ENTRY << longest.unwrap_or(0).min(TABLE_BITS)) + LONG_CODE * (long as u64 + 2)
+        (TABLE_ENTRY << self.longest().min(TABLE_BITS)) + LONG_CODE * (long as u64 + 2)
     }
-}
-
-/// The largest values of the pixels of a picture; copies of pixels cannot have larger ones.
-#[derive(Default)]
-struct Largest {
-    green: usize,
-    /// As one number.
-    red_and_green: usize,
 }
 
 struct Walk<'a> {
@@ -230,9 +297,10 @@ impl Walk<'_> {
                     });
                 }
                 _ => {
-                    let largest = self.blocks(width, height)?;
+                    let blocks = self.blocks(width, height)?;
                     // libwebp takes four bits of a mode, and the decoder makes nothing of those that do not exist.
-                    if kind == PREDICTOR && largest.green > MAX_MODE {
+                    let exists = |value: &u32| (*value >> 8) as u8 <= MAX_MODE;
+                    if kind == PREDICTOR && !blocks.values.iter().all(exists) {
                         return Err(damaged());
                     }
                 }
@@ -241,50 +309,32 @@ impl Walk<'_> {
         Ok((width, seen))
     }
 
-    /// How many groups of codes there are.
-    fn groups(&mut self, width: u32, height: u32) -> Result<usize, Error> {
-        if !self.bits.flag()? {
-            return Ok(1);
-        }
-        let largest = self.blocks(width, height)?;
-        Ok(largest.red_and_green + 1)
+    /// Which group of codes each block of the picture has.
+    fn groups(&mut self, width: u32, height: u32) -> Result<Groups, Error> {
+        let blocks = match self.bits.flag()? {
+            true => Some(self.blocks(width, height)?),
+            false => None,
+        };
+        Ok(Groups::of(blocks))
     }
 
-    /// Walks over a picture that has a pixel for each block of the large one.
-    fn blocks(&mut self, width: u32, height: u32) -> Result<Largest, Error> {
-        let side = 4 << self.bits.take(3)?;
-        self.small_picture(width.div_ceil(side), height.div_ceil(side))
+    /// A picture that has a pixel for each block of the large one.
+    fn blocks(&mut self, width: u32, height: u32) -> Result<Blocks, Error> {
+        let bits = 2 + self.bits.take(3)?;
+        let [across, down] = [width, height].map(|side| side.div_ceil(1 << bits));
+        Ok(Blocks {
+            bits,
+            across: across as usize,
+            values: self.small_picture(across, down)?,
+        })
     }
 
-    /// Walks over a picture that is only for use in decoding.
-    fn small_picture(&mut self, width: u32, height: u32) -> Result<Largest, Error> {
-        self.deadline.check()?;
+    /// The pixels of a picture that is only for use in decoding.
+    fn small_picture(&mut self, width: u32, height: u32) -> Result<Vec<u32>, Error> {
         let cache = self.cache()?;
-        let [green, red, blue, alpha, distance] = self.group(cache)?;
-        let mut left = u64::from(width) * u64::from(height);
-        let mut largest = Largest::default();
-        while left > 0 {
-            let symbol = self.bits.symbol(&green)?;
-            let pixels = match symbol {
-                0..256 => {
-                    let red = self.bits.symbol(&red)?;
-                    self.bits.symbol(&blue)?;
-                    self.bits.symbol(&alpha)?;
-                    largest.green = largest.green.max(symbol);
-                    largest.red_and_green = largest.red_and_green.max(red << 8 | symbol);
-                    1
-                }
-                256..280 => {
-                    let pixels = self.bits.number(symbol - 256)?;
-                    let distance = self.bits.symbol(&distance)?;
-                    self.bits.number(distance)?;
-                    pixels as u64
-                }
-                _ => 1,
-            };
-            left = left.checked_sub(pixels).ok_or_else(damaged)?;
-        }
-        Ok(largest)
+        let mut groups = Groups::of(None);
+        groups.add(self.group(cache)?);
+        self.pixels([width, height], &groups, cache)
     }
 
     /// How many colours the cache has.
@@ -326,21 +376,19 @@ impl Walk<'_> {
     fn simple_code(&mut self, symbols: usize) -> Result<Code, Error> {
         let two = self.bits.flag()?;
         let bits = if self.bits.flag()? { 8 } else { 1 };
-        let mut code = Code {
-            counts: [0; MAX_LENGTH + 1],
-            symbols: vec![self.bits.take(bits)? as usize],
-        };
+        let mut counts = [0; MAX_LENGTH + 1];
+        let mut found = vec![self.bits.take(bits)? as u16];
         if two {
-            code.counts[1] = 2;
-            code.symbols.push(self.bits.take(8)? as usize);
+            counts[1] = 2;
+            found.push(self.bits.take(8)? as u16);
         }
         // Of two, libwebp takes the smaller one for the first, and the decoder the one that is written first.
-        if !code.symbols.is_sorted_by(|first, second| first < second)
-            || code.symbols.iter().any(|symbol| *symbol >= symbols)
+        if !found.is_sorted_by(|first, second| first < second)
+            || found.iter().any(|symbol| usize::from(*symbol) >= symbols)
         {
             return Err(damaged());
         }
-        Ok(code)
+        Ok(Code::new(counts, found))
     }
 
     /// The lengths of the codes of so many symbols.
@@ -473,7 +521,8 @@ mod tests {
             ],
         ]
         .concat();
-        let others = (0..4).flat_map(|_| only(0));
+        // The copies are of the pixel to the left.
+        let others = [0, 0, 0, 1].into_iter().flat_map(only);
         let twelve = (0..341).flat_map(|_| [(1, 1), (3, 2)]);
         [NO_CACHE]
             .into_iter()
@@ -532,6 +581,107 @@ mod tests {
             check_codes(&data, (8, 8), &far).is_ok()
         };
         assert!(is_read([3, 7]) && !is_read([7, 3]) && !is_read([7, 7]));
+    }
+
+    /// A code of two symbols, the colour 0 and another one that a picture with a cache of two colours can have.
+    fn black_or(symbol: u32) -> Fields {
+        // Of lengths, 1 and as many zeros as follow have a bit each.
+        let lengths = [(0, 1), (1, 4), (0, 3), (1, 3), (0, 3), (1, 3), (0, 3)];
+        let mut zeros = symbol - 1;
+        let mut runs = Vec::new();
+        while zeros > 0 {
+            // The shortest has eleven.
+            let run = match zeros {
+                139..150 => 100,
+                _ => zeros.min(138),
+            };
+            runs.extend([(1, 1), (run - 11, 7)]);
+            zeros -= run;
+        }
+        let written = runs.len() as u32 / 2 + 2;
+        let count = [(1, 1), (1, 3), (written - 2, 4)];
+        [&lengths[..], &count, &[(0, 1)], &runs, &[(0, 1)]].concat()
+    }
+
+    /// What follows the transforms of pixels that are black or what the other symbol of green says, in this order.
+    fn cached(symbol: u32, others: [bool; 64]) -> Fields {
+        let codes = [0, 0, 0, 1].into_iter().flat_map(only);
+        let pixels = others.map(|other| (other.into(), 1));
+        [(1, 1), (1, 4)]
+            .into_iter()
+            .chain(black_or(symbol))
+            .chain(codes)
+            .chain(pixels)
+            .collect()
+    }
+
+    #[test]
+    fn colours_come_out_of_the_cache_that_were_put_there() {
+        let far = Deadline::after(Duration::from_secs(3600));
+        let check = |data: &[Fields]| check_codes(&packed(&data.concat()), (8, 8), &far);
+        let mut pixels = [true; 64];
+        pixels[0] = false;
+        // Black is the first of two colours, by its hash.
+        let [first, second] = [280, 281];
+        let plain = |symbol, pixels| {
+            let mut fields = cached(symbol, pixels);
+            // No groups of codes.
+            fields.insert(2, (0, 1));
+            [vec![NO_TRANSFORMS], fields]
+        };
+        assert!(check(&plain(first, pixels)).is_ok());
+        // As which all begin.
+        assert!(check(&plain(first, [true; 64])).is_ok());
+        for data in [plain(second, pixels), plain(second, [true; 64])] {
+            let error = check(&data).unwrap_err();
+            assert_eq!(error.code(), crate::ErrorCode::UnreadableImage);
+            assert!(error.detail().contains("never put there"), "{error}");
+        }
+        // So it is in a picture for use in decoding, which has 8 x 8 pixels for the codes of 32 x 32.
+        let inner = |symbol, pixels| {
+            let group = group_of_one_symbol_each([0; 5]);
+            let data = [
+                &[NO_TRANSFORMS, NO_CACHE, (1, 1), (0, 3)][..],
+                &cached(symbol, pixels),
+                &group,
+            ];
+            check_codes(&packed(&data.concat()), (32, 32), &far).is_ok()
+        };
+        assert!(inner(first, pixels) && inner(first, [true; 64]) && !inner(second, pixels));
+    }
+
+    #[test]
+    fn copies_put_colours_into_the_cache_and_stay_within_the_picture() {
+        let far = Deadline::after(Duration::from_secs(3600));
+        // The symbol 256 is a copy of one pixel.
+        let check = |pixels| {
+            let mut fields = cached(256, pixels);
+            fields.insert(2, (0, 1));
+            check_codes(
+                &packed(&[&[NO_TRANSFORMS][..], &fields].concat()),
+                (8, 8),
+                &far,
+            )
+        };
+        let mut pixels = [true; 64];
+        assert!(check(pixels).is_err());
+        pixels[0] = false;
+        assert!(check(pixels).is_ok());
+    }
+
+    #[test]
+    fn tables_say_what_codes_say() {
+        let lengths: Vec<usize> = (1..=13).chain([14, 15, 15]).collect();
+        let code = Code::from_lengths(&lengths).unwrap();
+        for (symbol, length) in lengths.iter().enumerate() {
+            // Ones up to a zero, but for the last.
+            let zero = (symbol < 15).then_some((0, 1));
+            let ones = vec![(1, 1); length - zero.iter().len()];
+            let data = packed(&[&ones[..], zero.as_slice(), &[(0, 8)]].concat());
+            let mut bits = Bits { data: &data, at: 0 };
+            assert_eq!(bits.symbol(&code).unwrap(), symbol);
+            assert_eq!(bits.at, *length);
+        }
     }
 
     #[test]

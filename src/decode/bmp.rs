@@ -3,6 +3,7 @@
 //! Where a file breaks the rules, viewers differ in what they show, and the rules for run lengths leave open what is seen
 //! where nothing is stored. So only what everybody reads alike is handed to the decoder.
 
+use super::palette;
 use crate::error::Error;
 
 /// What precedes the header: "BM", the length of the file, where the pixels begin.
@@ -153,15 +154,10 @@ fn is_usual(bits: u16, [red, green, blue, alpha]: [u32; 4]) -> bool {
 fn lacks_colours(head: &Head, bytes: &[u8]) -> bool {
     let bits = usize::from(head.bits);
     // No colours stated are as many as there can be; other depths the decoder refuses.
-    if head.colours == 0 || !matches!(bits, 1 | 2 | 4 | 8) || head.colours >> bits != 0 {
-        return false;
-    }
-    let colour = |row: &[u8], x: usize| {
-        let at = x * bits;
-        usize::from(row[at / 8] >> (8 - bits - at % 8)) & ((1 << bits) - 1)
-    };
-    head.rows(bytes)
-        .any(|row| (0..head.width).any(|x| colour(row, x) >= head.colours))
+    matches!(bits, 1 | 2 | 4 | 8)
+        && head.colours != 0
+        && !palette::is_full(head.colours, bits)
+        && palette::is_exceeded(head.rows(bytes), head.width, bits, head.colours)
 }
 
 /// Whether the fourth bytes of the pixels are neither all without meaning nor all opaque.

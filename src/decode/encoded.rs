@@ -207,20 +207,20 @@ fn pixels(
     let copies = match format {
         // A picture of an animation, with alpha, is drawn onto a canvas with alpha.
         ImageFormat::WebP => area.saturating_mul(4 + 4),
-        ImageFormat::Gif => first_frame(bytes, width, height)?,
+        ImageFormat::Gif => gif::check_head(bytes, width, height)?,
         _ => given,
     };
     let forms = area.saturating_mul(4 + 3);
     memory::expect(given.saturating_add(copies.max(forms)))?;
     match format {
         ImageFormat::Bmp => bmp::check(bytes)?,
-        ImageFormat::Gif => gif::check(bytes, deadline)?,
+        ImageFormat::Gif => gif::check_palette(bytes, deadline)?,
         ImageFormat::Png => png::check_palette(bytes, deadline)?,
         ImageFormat::Tiff => tiff::check_strips(bytes, deadline)?,
         ImageFormat::WebP => webp::check_frames(bytes, width, height, deadline)?,
         _ => {}
     }
-    let orientation = orientation(bytes, format, &mut decoder);
+    let orientation = orientation(bytes, format, &mut decoder)?;
     let image = DynamicImage::from_decoder(decoder);
     Ok((image.map_err(damaged)?, orientation))
 }
@@ -234,25 +234,16 @@ fn check_head(bytes: &[u8], format: ImageFormat) -> Result<(), Error> {
     }
 }
 
-/// Bytes of a GIF's first frame, which the decoder draws onto the screen.
-fn first_frame(bytes: &[u8], width: u32, height: u32) -> Result<u64, Error> {
-    let Some(frame) = gif::first_frame(bytes) else {
-        return Ok(0);
-    };
-    if !frame.fits(width, height) {
-        return Err(Error::unreadable(
-            "the first picture of the GIF is larger than the GIF, so that viewers show more of it or less: save it again",
-        ));
-    }
-    Ok(u64::from(frame.width) * u64::from(frame.height) * 4)
-}
-
-/// How the picture is to be turned. Broken metadata does not make an image unreadable.
-fn orientation(bytes: &[u8], format: ImageFormat, decoder: &mut impl ImageDecoder) -> Orientation {
+/// How the picture is to be turned.
+fn orientation(
+    bytes: &[u8],
+    format: ImageFormat,
+    decoder: &mut impl ImageDecoder,
+) -> Result<Orientation, Error> {
     match format {
         ImageFormat::WebP => webp::orientation(bytes),
         ImageFormat::Png => png::orientation(bytes),
-        _ => decoder.orientation().unwrap_or(Orientation::NoTransforms),
+        _ => Ok(decoder.orientation().unwrap_or(Orientation::NoTransforms)),
     }
 }
 

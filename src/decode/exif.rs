@@ -3,30 +3,44 @@
 use ::tiff::tags::{Tag, Type};
 use image::metadata::Orientation;
 
-use super::tiff::Numbers;
+use super::tiff::{Entry, Numbers};
+use crate::error::Error;
 
 /// What precedes the block in a JPEG. It belongs into no other format, and yet some writers put it there
 /// (Pillow before 9.3 in every WebP), and viewers turn those pictures.
 pub(super) const JPEG_PREFIX: &[u8] = b"Exif\0\0";
 
-/// As in other formats, broken metadata make no image unreadable.
-pub(super) fn orientation(block: &[u8]) -> Orientation {
+/// Broken metadata make no image unreadable. But of two entries one viewer heeds the first and another the last, so that
+/// they show two pictures, and no camera or editor writes both.
+pub(super) fn orientation(block: &[u8]) -> Result<Orientation, Error> {
     let block = block.strip_prefix(JPEG_PREFIX).unwrap_or(block);
-    number(block)
+    let Some(numbers) = numbers(block) else {
+        return Ok(Orientation::NoTransforms);
+    };
+    let mut entries = numbers
+        .entries()
+        .into_iter()
+        .flatten()
+        .filter(|entry| entry.tag == Tag::Orientation);
+    let first = entries.next();
+    if entries.next().is_some() {
+        return Err(Error::unreadable(
+            "the EXIF of the image says twice how it is to be turned: save it without metadata",
+        ));
+    }
+    Ok(first
+        .and_then(|entry| value(&numbers, &entry))
         .and_then(|value| Orientation::from_exif(u8::try_from(value).ok()?))
-        .unwrap_or(Orientation::NoTransforms)
+        .unwrap_or(Orientation::NoTransforms))
 }
 
-/// What the first directory of a block has for the orientation.
-fn number(block: &[u8]) -> Option<u64> {
-    // A block is a TIFF, but never one of the kind for files beyond 4 GiB.
-    if !block.starts_with(b"II\x2a\0") && !block.starts_with(b"MM\0\x2a") {
-        return None;
-    }
-    let numbers = Numbers::new(block)?;
-    let entry = numbers
-        .entries()?
-        .find(|entry| entry.tag == Tag::Orientation)?;
+/// A block is a TIFF, but never one of the kind for files beyond 4 GiB.
+fn numbers(block: &[u8]) -> Option<Numbers<'_>> {
+    let is_tiff = block.starts_with(b"II\x2a\0") || block.starts_with(b"MM\0\x2a");
+    is_tiff.then(|| Numbers::new(block)).flatten()
+}
+
+fn value(numbers: &Numbers<'_>, entry: &Entry) -> Option<u64> {
     // The standard demands the second; viewers take the others too.
     let width = match entry.kind? {
         Type::BYTE => 1,
@@ -42,6 +56,11 @@ fn number(block: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Of a block that says it once at most.
+    fn orientation(block: &[u8]) -> Orientation {
+        super::orientation(block).unwrap()
+    }
 
     /// A block of one entry, little-endian: its type, count and value.
     fn block(kind: u8, count: u8, value: [u8; 4]) -> Vec<u8> {
@@ -78,6 +97,18 @@ mod tests {
             b"II\0\x2a\x08\0\0\0".to_vec(),
         ] {
             assert_eq!(orientation(&block), Orientation::NoTransforms, "{block:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_said_twice_is_refused() {
+        let entry = |value: u8| [0x12, 1, 3, 0, 1, 0, 0, 0, value, 0, 0, 0];
+        for second in [6, 3, 9] {
+            let entries = [entry(6), entry(second)].concat();
+            let block = [&b"II\x2a\0\x08\0\0\0\x02\0"[..], &entries, &[0; 4]].concat();
+            let error = super::orientation(&block).unwrap_err();
+            assert_eq!(error.code(), crate::ErrorCode::UnreadableImage);
+            assert!(error.detail().contains("twice"), "{error}");
         }
     }
 

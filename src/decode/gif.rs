@@ -3,6 +3,7 @@
 
 use gif::{DecodeOptions, DecodingError};
 
+use super::palette::COLOUR;
 use crate::deadline::Deadline;
 use crate::error::Error;
 
@@ -17,37 +18,28 @@ const CONTROL: u8 = 0xf9;
 const CONTROL_LENGTH: u8 = 4;
 /// Place, size and flags.
 const FRAME_HEAD: usize = 9;
-/// Bytes of a colour of the palette.
-const COLOUR: usize = 3;
 /// Most bits of a pixel.
 const MAX_CODE_SIZE: u8 = 8;
 
 /// The part of the screen that the first frame is drawn on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Frame {
+#[derive(Debug, PartialEq, Eq)]
+struct Frame {
     left: u32,
     top: u32,
-    pub width: u32,
-    pub height: u32,
+    width: u32,
+    height: u32,
 }
 
 impl Frame {
     /// Whether a screen of this size shows all of it. Viewers make others larger, and the decoder leaves out the rest.
-    pub fn fits(&self, width: u32, height: u32) -> bool {
+    fn fits(&self, width: u32, height: u32) -> bool {
         self.left + self.width <= width && self.top + self.height <= height
     }
-}
 
-/// The first frame. `None` where there is none, which the decoder says as well.
-pub(super) fn first_frame(bytes: &[u8]) -> Option<Frame> {
-    let number = |[low, high]: [u8; 2]| u32::from(u16::from_le_bytes([low, high]));
-    let [a, b, c, d, e, f, g, h] = *Head::read(bytes)?.frame.first_chunk()?;
-    Some(Frame {
-        left: number([a, b]),
-        top: number([c, d]),
-        width: number([e, f]),
-        height: number([g, h]),
-    })
+    /// How many bytes it has with alpha.
+    fn bytes(&self) -> u64 {
+        u64::from(self.width) * u64::from(self.height) * 4
+    }
 }
 
 /// What precedes the data of the first frame.
@@ -55,7 +47,7 @@ struct Head<'a> {
     /// What follows each mark of an extension that says what is transparent.
     controls: Vec<&'a [u8]>,
     /// What follows the mark of the frame.
-    frame: &'a [u8],
+    data: &'a [u8],
 }
 
 impl<'a> Head<'a> {
@@ -64,7 +56,7 @@ impl<'a> Head<'a> {
         let mut controls = Vec::new();
         loop {
             rest = match rest {
-                [FRAME, frame @ ..] => return Some(Head { controls, frame }),
+                [FRAME, data @ ..] => return Some(Head { controls, data }),
                 [EXTENSION, kind, blocks @ ..] => {
                     if *kind == CONTROL {
                         controls.push(blocks);
@@ -76,10 +68,21 @@ impl<'a> Head<'a> {
         }
     }
 
+    fn frame(&self) -> Option<Frame> {
+        let number = |[low, high]: [u8; 2]| u32::from(u16::from_le_bytes([low, high]));
+        let [a, b, c, d, e, f, g, h] = *self.data.first_chunk()?;
+        Some(Frame {
+            left: number([a, b]),
+            top: number([c, d]),
+            width: number([e, f]),
+            height: number([g, h]),
+        })
+    }
+
     /// Bits of a colour in the data of the frame.
     fn code_size(&self) -> Option<u8> {
-        let flags = *self.frame.get(FRAME_HEAD - 1)?;
-        self.frame.get(FRAME_HEAD + palette(flags)).copied()
+        let flags = *self.data.get(FRAME_HEAD - 1)?;
+        self.data.get(FRAME_HEAD + palette(flags)).copied()
     }
 
     /// Whether there is one extension at most that says what is transparent, of one block. Of several, some viewers heed the
@@ -93,11 +96,11 @@ impl<'a> Head<'a> {
     }
 }
 
-/// Refuses a file whose first frame looks different in other viewers.
-pub(super) fn check(bytes: &[u8], deadline: &Deadline) -> Result<(), Error> {
-    // The decoder says so as well.
+/// Bytes of the first frame, which the decoder draws onto a screen of this size. Refuses a file whose head says that viewers
+/// draw it differently; one without a frame the decoder refuses.
+pub(super) fn check_head(bytes: &[u8], width: u32, height: u32) -> Result<u64, Error> {
     let Some(head) = Head::read(bytes) else {
-        return Ok(());
+        return Ok(0);
     };
     if !head.is_clear() {
         return Err(refused("says more than once what is transparent"));
@@ -105,6 +108,16 @@ pub(super) fn check(bytes: &[u8], deadline: &Deadline) -> Result<(), Error> {
     if head.code_size().is_some_and(|bits| bits > MAX_CODE_SIZE) {
         return Err(refused("has colours of more than 8 bits"));
     }
+    match head.frame() {
+        Some(frame) if !frame.fits(width, height) => {
+            Err(refused("is smaller than its first picture"))
+        }
+        frame => Ok(frame.map_or(0, |frame| frame.bytes())),
+    }
+}
+
+/// Refuses a picture with colours that its palette lacks.
+pub(super) fn check_palette(bytes: &[u8], deadline: &Deadline) -> Result<(), Error> {
     match lacks_colours(bytes, deadline) {
         Ok(false) => Ok(()),
         Ok(true) => Err(refused("has pixels of colours that its palette lacks")),
@@ -177,12 +190,12 @@ mod tests {
         for flags in [0, 0x80, 0x87, 7] {
             for before in [&[][..], &[&comment[..]], &[&empty[..], comment, comment]] {
                 let bytes = file(flags, &[before, &[&small[..], large]].concat());
-                let frame = first_frame(&bytes).unwrap();
+                let frame = Head::read(&bytes).unwrap().frame().unwrap();
                 assert_eq!([frame.left, frame.top], [1, 2]);
                 assert_eq!([frame.width, frame.height], [3, 0x0504]);
                 assert!(frame.fits(4, 0x0506) && !frame.fits(3, 0x0506) && !frame.fits(4, 0x0505));
             }
-            assert_eq!(first_frame(&file(flags, &[comment, b";", small])), None);
+            assert!(Head::read(&file(flags, &[comment, b";", small])).is_none());
         }
     }
 
@@ -210,8 +223,14 @@ mod tests {
         (4 | pixels[0] << 3 | pixels[1] << 6 | 5 << 9).to_le_bytes()
     }
 
+    fn check(file: &[u8]) -> Result<(), Error> {
+        check_head(file, 2, 1)?;
+        let far = Deadline::after(std::time::Duration::from_secs(3600));
+        check_palette(file, &far)
+    }
+
     fn is_read(file: &[u8]) -> bool {
-        check(file, &Deadline::after(std::time::Duration::from_secs(3600))).is_ok()
+        check(file).is_ok()
     }
 
     #[test]
@@ -219,9 +238,7 @@ mod tests {
         for local in [false, true] {
             assert!(is_read(&two_pixels(&[], 2, &codes([1, 0]), local)));
             for pixels in [[2, 0], [0, 2], [1, 3]] {
-                let error = two_pixels(&[], 2, &codes(pixels), local);
-                let far = Deadline::after(std::time::Duration::from_secs(3600));
-                let error = check(&error, &far).unwrap_err();
+                let error = check(&two_pixels(&[], 2, &codes(pixels), local)).unwrap_err();
                 assert!(error.detail().contains("palette lacks"), "{error}");
             }
             // One that is not seen needs none.
@@ -258,22 +275,17 @@ mod tests {
     fn pixels_have_eight_bits_at_most() {
         // Cleared, two pixels of no colour and the end, in codes of ten bits.
         let codes = (512_u64 | 513 << 30).to_le_bytes();
-        let error = two_pixels(&[], 9, &codes[..5], false);
-        let far = Deadline::after(std::time::Duration::from_secs(3600));
-        assert!(
-            check(&error, &far)
-                .unwrap_err()
-                .detail()
-                .contains("more than 8 bits")
-        );
+        let error = check(&two_pixels(&[], 9, &codes[..5], false)).unwrap_err();
+        assert!(error.detail().contains("more than 8 bits"), "{error}");
     }
 
     #[test]
     fn every_beginning_is_read_within_it() {
         let whole = file(0x80, &[b"!\xfe\x02,,\0", b",\0\0\0\0\x01\0\x01\0"]);
         for end in 0..whole.len() {
-            assert_eq!(first_frame(&whole[..end]), None, "{end}");
-            let _ = is_read(&whole[..end]);
+            let frame = Head::read(&whole[..end]).and_then(|head| head.frame());
+            assert_eq!(frame, None, "{end}");
+            let _ = check(&whole[..end]);
         }
     }
 }

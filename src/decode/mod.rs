@@ -8,6 +8,7 @@ mod encoded;
 mod exif;
 mod gif;
 mod jpeg;
+mod palette;
 mod picture;
 mod png;
 mod raw;

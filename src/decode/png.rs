@@ -11,6 +11,7 @@ use image::metadata::Orientation;
 use png::{ColorType, DecodingError, Transformations};
 
 use super::exif;
+use super::palette::{self, COLOUR};
 use crate::deadline::Deadline;
 use crate::error::Error;
 
@@ -20,8 +21,6 @@ const MAX_CHUNKS: usize = 10_000;
 const HEAD: usize = 8;
 /// What follows the data of each.
 const CHECKSUM: usize = 4;
-/// Bytes of a colour of the palette.
-const COLOUR: usize = 3;
 
 struct Chunk<'a> {
     name: [u8; 4],
@@ -169,7 +168,7 @@ fn lacks_colours(bytes: &[u8], deadline: &Deadline) -> Result<bool, DecodingErro
         .palette
         .as_ref()
         .map_or(0, |palette| palette.len() / COLOUR);
-    if info.color_type != ColorType::Indexed || colours >> bits != 0 {
+    if info.color_type != ColorType::Indexed || palette::is_full(colours, bits) {
         return Ok(false);
     }
     let size = reader
@@ -177,20 +176,15 @@ fn lacks_colours(bytes: &[u8], deadline: &Deadline) -> Result<bool, DecodingErro
         .ok_or(DecodingError::LimitsExceeded)?;
     let mut pixels = vec![0; size];
     let length = reader.next_frame(&mut pixels)?.line_size;
-    let colour = |row: &[u8], x: usize| {
-        let at = x * bits;
-        usize::from(row[at / 8] >> (8 - bits - at % 8)) & ((1 << bits) - 1)
-    };
-    Ok(pixels
-        .chunks_exact(length)
-        .any(|row| (0..width).any(|x| colour(row, x) >= colours)))
+    let rows = pixels.chunks_exact(length);
+    Ok(palette::is_exceeded(rows, width, bits, colours))
 }
 
 /// How the picture is to be turned, be it said before the picture or behind it.
-pub(super) fn orientation(bytes: &[u8]) -> Orientation {
+pub(super) fn orientation(bytes: &[u8]) -> Result<Orientation, Error> {
     Chunks::of(bytes)
         .find(|chunk| chunk.name == *b"eXIf")
-        .map_or(Orientation::NoTransforms, |chunk| {
+        .map_or(Ok(Orientation::NoTransforms), |chunk| {
             exif::orientation(chunk.data)
         })
 }
@@ -272,7 +266,7 @@ mod tests {
             b"II\x2a\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0",
         );
         let end = chunk(b"IEND", &[]);
-        let orientation = |chunks: &[&[u8]]| orientation(&file(chunks));
+        let orientation = |chunks: &[&[u8]]| orientation(&file(chunks)).unwrap();
         assert_eq!(orientation(&[&turned, &end]), Orientation::Rotate90);
         assert_eq!(orientation(&[&end, &turned]), Orientation::NoTransforms);
         // Nor what follows something that is no chunk.
@@ -323,7 +317,7 @@ mod tests {
     fn a_chunk_that_claims_too_much_is_the_last() {
         for bytes in [&b""[..], &[0; 8], &[0xff; 17]] {
             assert!(check_chunks(bytes).is_ok());
-            assert_eq!(orientation(bytes), Orientation::NoTransforms);
+            assert_eq!(orientation(bytes).unwrap(), Orientation::NoTransforms);
         }
     }
 }

@@ -69,15 +69,15 @@ pub(super) fn within(bytes: &[u8]) -> &[u8] {
 
 /// How the picture is to be turned. As in other formats, metadata that is not all there makes no image
 /// unreadable; that which is not announced nobody looks for.
-pub(super) fn orientation(bytes: &[u8]) -> Orientation {
+pub(super) fn orientation(bytes: &[u8]) -> Result<Orientation, Error> {
     let mut chunks = Chunks(bytes.get(HEAD..).unwrap_or_default());
     if chunks.next().and_then(|first| flags(&first)).unwrap_or(0) & EXIF == 0 {
-        return Orientation::NoTransforms;
+        return Ok(Orientation::NoTransforms);
     }
     chunks
         .find(|chunk| chunk.name == *b"EXIF")
         .filter(|chunk| chunk.whole)
-        .map_or(Orientation::NoTransforms, |chunk| {
+        .map_or(Ok(Orientation::NoTransforms), |chunk| {
             exif::orientation(chunk.data)
         })
 }
@@ -391,7 +391,7 @@ mod tests {
                 Orientation::NoTransforms,
             ),
         ] {
-            assert_eq!(orientation(&file(&chunks)), expected);
+            assert_eq!(orientation(&file(&chunks)).unwrap(), expected);
         }
     }
 

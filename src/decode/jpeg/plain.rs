@@ -236,7 +236,7 @@ impl<'a> Writer<'a> {
             bytes: self.bytes,
             orientation: self
                 .exif
-                .map_or(Orientation::NoTransforms, exif::orientation),
+                .map_or(Ok(Orientation::NoTransforms), exif::orientation)?,
             frame,
             colours: self.colours,
             scan_count: self.scan_count,

@@ -2,6 +2,7 @@
 
 /// Reads bits, the most significant of a byte first, without the stuffed bytes. A marker, and the end
 /// of the data, read as zeros without end; whether any of those were used is asked afterwards.
+#[derive(Clone, Copy)]
 pub(super) struct Bits<'a> {
     data: &'a [u8],
     at: usize,

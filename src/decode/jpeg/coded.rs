@@ -124,16 +124,36 @@ impl<'a> Stretch<'a> {
         for share in &scan.shares {
             let mean = dc.place(code(&self.tables.dc, share.dc)?, DcCode::new);
             let others = ac.place(code(&self.tables.ac, share.ac)?, AcCode::new);
-            parts.push((mean, others, self.factors(frame, share.part)?));
+            let factors = self.factors(frame, share.part)?;
+            let most = factors.iter().copied().fold(0, u16::max);
+            parts.push((mean, others, factors, most));
         }
         self.each_block(scan, frame, |stretch, index, _| {
-            let (mean, others, factors) = &parts[index];
+            let (mean, others, factors, most) = &parts[index];
             let mut energy = Energy::default();
             stretch.mean(dc.get(*mean), index, 0, factors, &mut energy)?;
-            ac.get(*others)
-                .coefficients(&mut stretch.bits, |at, value| {
-                    energy.add(value, 0, factors[at])
-                })
+            stretch.others(ac.get(*others), factors, *most, energy)
+        })
+    }
+
+    /// The coefficients of a block but for its mean. That they have not too much energy is seen at once in nearly all
+    /// blocks, as if the largest factor were that of all.
+    #[inline(always)]
+    fn others(
+        &mut self,
+        code: &AcCode,
+        factors: &Factors,
+        most: u16,
+        mut energy: Energy,
+    ) -> Option<()> {
+        let start = self.bits;
+        let squares = code.skip(&mut self.bits)?;
+        if energy.0 + squares * u64::from(most).pow(2) < MAX_ENERGY.into() {
+            return Some(());
+        }
+        self.bits = start;
+        code.coefficients(&mut self.bits, |at, value| {
+            energy.add(value, 0, factors[at])
         })
     }
 

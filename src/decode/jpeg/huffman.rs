@@ -127,6 +127,8 @@ struct Skip {
     bits: u8,
     /// How many coefficients they stand for; with [`Skip::END`] if the last of them ends the block.
     coefficients: u8,
+    /// The squares of the numbers, added up.
+    squares: u16,
 }
 
 impl Skip {
@@ -186,44 +188,53 @@ impl AcCode {
         (at == COEFFICIENTS).then_some(())
     }
 
-    /// Passes over a block's coefficients.
+    /// Passes over a block's coefficients, and adds up the squares of the numbers that they are.
     #[inline(always)]
-    pub fn skip(&self, bits: &mut Bits<'_>) -> Option<()> {
+    pub fn skip(&self, bits: &mut Bits<'_>) -> Option<u64> {
         let mut at = 1;
+        let mut sum = 0;
         while at < COEFFICIENTS {
             bits.refill();
             let Skip {
                 bits: length,
                 coefficients,
+                squares,
             } = self.skips[bits.peek(SKIP_BITS)];
             let next = at + usize::from(coefficients & !Skip::END);
             let ends = coefficients & Skip::END != 0;
             // Codes beyond the end of the block are not this block's.
             if length != 0 && next + usize::from(ends) <= COEFFICIENTS {
                 bits.consume(length.into());
+                sum += u64::from(squares);
                 if ends {
-                    return Some(());
+                    return Some(sum);
                 }
                 at = next;
             } else {
-                at = self.skip_one(bits, at)?;
+                let (next, square) = self.skip_one(bits, at)?;
+                at = next;
+                sum += square;
             }
         }
-        (at == COEFFICIENTS).then_some(())
+        (at == COEFFICIENTS).then_some(sum)
     }
 
-    /// Passes over one code. Gives the coefficient after it.
+    /// Passes over one code. Gives the coefficient after it, and the square of its number.
     #[inline(never)]
-    fn skip_one(&self, bits: &mut Bits<'_>, at: usize) -> Option<usize> {
+    fn skip_one(&self, bits: &mut Bits<'_>, at: usize) -> Option<(usize, u64)> {
         match self.code.symbol(bits)? {
-            END_OF_BLOCK => Some(COEFFICIENTS),
-            SIXTEEN_ZEROS => Some(at + 16),
+            END_OF_BLOCK => Some((COEFFICIENTS, 0)),
+            SIXTEEN_ZEROS => Some((at + 16, 0)),
             symbol => {
-                bits.consume(ac_size(symbol)?.into());
-                Some(at + usize::from(symbol >> 4) + 1)
+                let value = bits.number(ac_size(symbol)?.into());
+                Some((at + usize::from(symbol >> 4) + 1, square(value)))
             }
         }
     }
+}
+
+fn square(value: i32) -> u64 {
+    u64::from(value.unsigned_abs()).pow(2)
 }
 
 fn ac_size(symbol: u8) -> Option<u8> {
@@ -236,12 +247,17 @@ fn value(code: &Code, next: usize) -> Option<Value> {
     let (symbol, length) = code.look_up(next << (16 - VALUE_BITS))?;
     let size = ac_size(symbol)?;
     let spare = VALUE_BITS.checked_sub(length + u32::from(size))?;
-    let raw = (next >> spare) as i32 & ((1 << size) - 1);
     Some(Value {
-        coefficient: signed(raw, size.into()) as i16,
+        coefficient: number(next, spare, size) as i16,
         zeros: symbol >> 4,
         bits: (length + u32::from(size)) as u8,
     })
+}
+
+/// The number of so many bits before those to spare.
+fn number(next: usize, spare: u32, size: u8) -> i32 {
+    let raw = (next >> spare) as i32 & ((1 << size) - 1);
+    signed(raw, size.into())
 }
 
 /// The codes and numbers that these bits hold.
@@ -266,7 +282,15 @@ fn skip(code: &Code, next: usize) -> Skip {
         if usize::from(skip.coefficients + (coefficients & !Skip::END)) > COEFFICIENTS {
             return skip;
         }
+        let square = match size {
+            0 => 0,
+            size => square(number(next, rest, size)),
+        };
+        let Ok(squares) = u16::try_from(u64::from(skip.squares) + square) else {
+            return skip;
+        };
         left = rest;
+        skip.squares = squares;
         skip.bits = (SKIP_BITS - left) as u8;
         skip.coefficients += coefficients;
         if left == 0 || symbol == END_OF_BLOCK {

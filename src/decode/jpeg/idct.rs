@@ -4,6 +4,7 @@
 //! many down: a scale takes the coarse coefficients, as if the block had been transformed at that size.
 
 use super::frame::{BLOCK, COEFFICIENTS, MAX_ENERGY};
+use crate::simd::{self, Work};
 
 /// Row and column, as one number, of a coefficient in the order of the file.
 pub(super) const ZIGZAG: [u8; COEFFICIENTS] = [
@@ -109,7 +110,18 @@ const fn waves<const N: usize>() -> [[f32; BLOCK]; BLOCK] {
 
 /// As far from mid grey as a sample may be, black and white being 128 away: a little beyond are many where coefficients
 /// are rounded.
-pub(super) const BRIGHTEST: f32 = 160.0;
+const BRIGHTEST: f32 = 160.0;
+
+/// How far from mid grey a block may reach, and [`cut_off`] need not look at it before it is transformed to so many columns
+/// and rows.
+pub(super) fn uncut(size: [usize; 2]) -> f32 {
+    if size == [BLOCK; 2] {
+        // The transform cuts off the same, and less energy has no block that reaches no farther.
+        (MAX_ENERGY as f32 / COEFFICIENTS as f32).sqrt()
+    } else {
+        BRIGHTEST
+    }
+}
 
 /// Makes the coefficients those of what a block shows at full size, where decoders cut off what is darker than black or
 /// brighter than white, and says whether anything is. A smaller picture of the coefficients as they stand could be
@@ -165,7 +177,24 @@ fn samples<const COLUMNS: usize, const ROWS: usize>(
     plane: &mut [u8],
     stride: usize,
 ) {
-    inverse::<COLUMNS, ROWS, _>(coefficients, plane, stride, sample);
+    simd::run(Samples::<COLUMNS, ROWS> {
+        coefficients,
+        plane,
+        stride,
+    });
+}
+
+struct Samples<'a, const COLUMNS: usize, const ROWS: usize> {
+    coefficients: &'a Coefficients,
+    plane: &'a mut [u8],
+    stride: usize,
+}
+
+impl<const COLUMNS: usize, const ROWS: usize> Work for Samples<'_, COLUMNS, ROWS> {
+    #[inline(always)]
+    fn run(self) {
+        inverse::<COLUMNS, ROWS, _>(self.coefficients, self.plane, self.stride, sample);
+    }
 }
 
 /// Writes what each sample becomes, given as it lies from mid grey.

@@ -8,9 +8,10 @@ use super::bits::{Bits, Restarts};
 use super::frame::{BLOCK, COEFFICIENTS};
 use super::header::{Component, Header};
 use super::huffman::{AcCode, DcCode, Shared};
-use super::idct::{BRIGHTEST, Transform, ZIGZAG, cut_off, factors, last_needed, sample, transform};
+use super::idct::{Transform, ZIGZAG, cut_off, factors, last_needed, sample, transform, uncut};
 use crate::deadline::Deadline;
 use crate::decode::colour::rgb;
+use crate::simd::{self, Work};
 
 /// A mean of a block beyond this is no picture's.
 const MAX_MEAN: i32 = 1 << 14;
@@ -80,6 +81,8 @@ struct Plane {
     factors: [f32; COEFFICIENTS],
     /// Coefficients beyond this one are too fine.
     last: usize,
+    /// Where the mean and all waves together are at most this, the transform alone cuts off what the full size does.
+    bound: f32,
     transform: Transform,
     /// Mean of the block before.
     mean: i32,
@@ -102,14 +105,15 @@ struct Scan<'a> {
 pub(super) fn decode(header: &Header<'_>, grid: Grid, deadline: &Deadline) -> Option<RgbImage> {
     let mut scan = Scan::new(header, grid)?;
     let [width, height] = scan.grid.decoded();
-    let mut pixels = Vec::with_capacity(3 * width * height);
+    let mut pixels = vec![0; 3 * width * height];
+    let mut parts = pixels.chunks_mut(3 * width * scan.grid.mcu[1]);
     let rows = scan.grid.wanted[1].clone();
     for row in 0..rows.end {
         deadline.check().ok()?;
-        scan.mcus(rows.contains(&row))?;
-        if rows.contains(&row) {
-            let left = height - pixels.len() / (3 * width);
-            scan.write(width, left.min(scan.grid.mcu[1]), &mut pixels);
+        let is_wanted = rows.contains(&row);
+        scan.mcus(is_wanted)?;
+        if is_wanted {
+            scan.write(width, parts.next()?);
         }
     }
     if rows.end == scan.grid.all[1] && !scan.bits.is_over() {
@@ -131,6 +135,7 @@ impl<'a> Scan<'a> {
                 ac: ac.place(component.ac, AcCode::new),
                 factors: factors(&component.quantization),
                 last: last_needed(block),
+                bound: uncut(block),
                 transform: transform(block)?,
                 mean: 0,
                 samples: vec![0; grid.stride() * grid.mcu[1]],
@@ -199,25 +204,44 @@ impl<'a> Scan<'a> {
         Some(())
     }
 
-    /// Appends the first rows of the planes as RGB.
-    fn write(&self, width: usize, rows: usize, pixels: &mut Vec<u8>) {
+    /// Writes as many rows of the planes as there is room for, as RGB.
+    fn write(&self, width: usize, rgb: &mut [u8]) {
         let stride = self.grid.stride();
         // The wanted MCUs may reach beyond the picture, but it never reaches beyond them.
-        debug_assert!(width <= stride && rows <= self.grid.mcu[1]);
-        for start in (0..rows).map(|row| row * stride) {
-            let part = start..start + width;
-            match self.planes.as_slice() {
-                [luma, blue, red] => {
-                    let lines = luma.samples[part.clone()]
-                        .iter()
-                        .zip(&blue.samples[part.clone()])
-                        .zip(&red.samples[part]);
-                    pixels.extend(lines.flat_map(|((y, u), v)| rgb(*y, *u, *v)));
-                }
-                planes => {
-                    pixels.extend(planes[0].samples[part].iter().flat_map(|grey| [*grey; 3]));
-                }
+        for (at, row) in rgb.chunks_exact_mut(3 * width).enumerate() {
+            let part = at * stride..at * stride + width;
+            let line = |plane: usize| &self.planes[plane].samples[part.clone()];
+            let pixels = row.as_chunks_mut().0;
+            if let [_] = *self.planes {
+                simd::run(Greys(line(0), pixels));
+            } else {
+                simd::run(Colours([0, 1, 2].map(line), pixels));
             }
+        }
+    }
+}
+
+/// A row of luma, and where its pixels go.
+struct Greys<'a>(&'a [u8], &'a mut [[u8; 3]]);
+
+impl Work for Greys<'_> {
+    #[inline(always)]
+    fn run(self) {
+        for (pixel, grey) in self.1.iter_mut().zip(self.0) {
+            *pixel = [*grey; 3];
+        }
+    }
+}
+
+/// A row of luma and of both colour differences, and where its pixels go.
+struct Colours<'a>([&'a [u8]; 3], &'a mut [[u8; 3]]);
+
+impl Work for Colours<'_> {
+    #[inline(always)]
+    fn run(self) {
+        let [luma, blue, red] = self.0;
+        for (((pixel, y), u), v) in self.1.iter_mut().zip(luma).zip(blue).zip(red) {
+            *pixel = rgb(*y, *u, *v);
         }
     }
 }
@@ -252,8 +276,8 @@ impl Plane {
             is_flat &= place > self.last;
             Some(())
         })?;
-        // No sample is farther from mid grey than the mean and all waves together.
-        if waves > BRIGHTEST && cut_off(&mut coefficients)? {
+        // No sample is farther from mid grey than that.
+        if waves > self.bound && cut_off(&mut coefficients)? {
             is_flat = false;
         }
         let samples = &mut self.samples[at..];

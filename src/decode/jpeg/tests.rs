@@ -5,6 +5,8 @@ use std::time::Duration;
 use image::{ImageFormat, RgbImage};
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
+use super::bits::Bits;
+use super::huffman::{AcCode, DcCode};
 use super::*;
 use crate::ErrorCode;
 use crate::decode::encoded;
@@ -334,14 +336,7 @@ fn every_picture_has_coefficients_within_the_limit() {
 #[test]
 fn coefficients_that_no_picture_has_are_left_to_others() {
     let bytes = encode(&grained([64, 64]), ColorType::Rgb, |_| {});
-    let mut swollen = bytes.clone();
-    let tables: Vec<usize> = (0..bytes.len() - 69)
-        .filter(|at| bytes[*at..].starts_with(&[0xff, 0xdb, 0, 67]))
-        .collect();
-    assert!(!tables.is_empty());
-    for at in tables {
-        swollen[at + 5..at + 69].fill(255);
-    }
+    let swollen = requantized(&bytes, |table| table.fill(255));
     for unit in [8, 4, 2, 1] {
         let is_read = |bytes: &[u8]| {
             let plain = plain(bytes);
@@ -352,19 +347,26 @@ fn coefficients_that_no_picture_has_are_left_to_others() {
     }
 }
 
-/// The file with so much more contrast within its blocks, whose means stay what they are.
-fn swollen(bytes: &[u8], factor: u8) -> Vec<u8> {
-    let mut swollen = bytes.to_vec();
+/// The file with other quantisation tables, each of which is a segment of its own.
+fn requantized(bytes: &[u8], change: impl Fn(&mut [u8])) -> Vec<u8> {
+    let mut changed = bytes.to_vec();
     let tables: Vec<usize> = (0..bytes.len() - 69)
         .filter(|at| bytes[*at..].starts_with(&[0xff, 0xdb, 0, 67]))
         .collect();
     assert!(!tables.is_empty());
     for at in tables {
-        for value in &mut swollen[at + 6..at + 69] {
+        change(&mut changed[at + 5..at + 69]);
+    }
+    changed
+}
+
+/// The file with so much more contrast within its blocks, whose means stay what they are.
+fn swollen(bytes: &[u8], factor: u8) -> Vec<u8> {
+    requantized(bytes, |table| {
+        for value in &mut table[1..] {
             *value = value.saturating_mul(factor);
         }
-    }
-    swollen
+    })
 }
 
 /// A smaller picture made of the coefficients as they stand would show the means.
@@ -551,3 +553,35 @@ fn the_time_limit_holds() {
 }
 
 mod crafted;
+
+#[test]
+fn coefficients_that_are_passed_over_are_squared() {
+    for quality in [1, 30, 90, 100] {
+        let image = grained([131, 98]);
+        let luma: Vec<u8> = image.pixels().map(|pixel| pixel.0[1]).collect();
+        let mut bytes = Vec::new();
+        Encoder::new(&mut bytes, quality)
+            .encode(&luma, 131, 98, ColorType::Luma)
+            .unwrap();
+        let plain = plain(&bytes);
+        let header = Header::of(&plain).unwrap();
+        let component = header.components[0];
+        let (dc, ac) = (DcCode::new(component.dc), AcCode::new(component.ac));
+        let mut bits = Bits::new(header.data);
+        for block in 0..17 * 13 {
+            dc.difference(&mut bits).unwrap();
+            let mut others = bits;
+            let squares = ac.skip(&mut bits).unwrap();
+            let mut sum = 0;
+            ac.coefficients(&mut others, |_, value| {
+                sum += u64::from(value.unsigned_abs()).pow(2);
+                Some(())
+            })
+            .unwrap();
+            assert_eq!(squares, sum, "{quality} {block}");
+            (bits.refill(), others.refill());
+            assert_eq!(bits.peek(16), others.peek(16), "{quality} {block}");
+        }
+        assert!(bits.is_over());
+    }
+}

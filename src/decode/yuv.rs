@@ -106,7 +106,10 @@ impl Work for Pixels<'_> {
         let terms = red.iter().zip(green).zip(blue);
         for ((pixel, luma), ((red, green), blue)) in pixels.zip(self.luma).zip(terms) {
             let sample = |term: &i16| (i16::from(*luma) + term).clamp(0, 255) as u8;
-            *pixel = [sample(red), sample(green), sample(blue)];
+            // One by one: so it becomes vector instructions, and an array does not.
+            pixel[0] = sample(red);
+            pixel[1] = sample(green);
+            pixel[2] = sample(blue);
         }
     }
 }

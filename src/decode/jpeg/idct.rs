@@ -3,7 +3,8 @@
 //! A block of 8 x 8 coefficients gives 1, 2, 4, 8 or 16 samples across and as many or half or twice as
 //! many down: a scale takes the coarse coefficients, as if the block had been transformed at that size.
 
-use super::frame::{BLOCK, COEFFICIENTS, MAX_ENERGY};
+use super::exact;
+use super::frame::{BLOCK, COEFFICIENTS, Factors, MAX_ENERGY};
 use crate::simd::{self, Work};
 
 /// Row and column, as one number, of a coefficient in the order of the file.
@@ -16,9 +17,55 @@ pub(super) const ZIGZAG: [u8; COEFFICIENTS] = [
 /// Coefficients, row by row, times [`factors`].
 pub(super) type Coefficients = [f32; COEFFICIENTS];
 
+/// How the coefficients of a component's blocks become samples.
+pub(super) struct Method {
+    /// What the coefficients are multiplied with, in the order of the file.
+    pub factors: [f32; COEFFICIENTS],
+    /// What the first product is multiplied with to become the mean of the samples.
+    pub mean: f32,
+    /// Coefficients beyond this one, in the order of the file, are too fine.
+    pub last: usize,
+    /// Where the products together reach no farther than this, `limit` has nothing to do.
+    pub bound: f32,
+    /// Cuts off what is beyond black and white, where the transform does not, and says whether anything is; `None` where
+    /// the coefficients are no picture's.
+    pub limit: fn(&mut Coefficients) -> Option<bool>,
+    pub transform: Transform,
+    /// Samples of a block, across and down.
+    pub block: [usize; 2],
+}
+
+impl Method {
+    /// To so many columns and rows a block, one of them, or both, half of the other at least.
+    pub fn scaled(block: [usize; 2], quantization: &Factors) -> Option<Self> {
+        Some(Method {
+            factors: factors(quantization),
+            mean: 1.0,
+            last: last_needed(block),
+            bound: BRIGHTEST,
+            limit: cut_off,
+            transform: transform(block)?,
+            block,
+        })
+    }
+
+    /// At full size, as libjpeg does.
+    pub fn exact(quantization: &Factors) -> Self {
+        Method {
+            factors: quantization.map(f32::from),
+            mean: exact::MEAN,
+            last: COEFFICIENTS - 1,
+            bound: exact::BOUND,
+            limit: exact::check,
+            transform: exact::transform,
+            block: [BLOCK; 2],
+        }
+    }
+}
+
 /// What the coefficients are multiplied with, in the order of the file: the quantisation, and what makes
 /// the transform orthonormal, so that the first one is the mean of the samples.
-pub(super) fn factors(quantization: &[u16; COEFFICIENTS]) -> [f32; COEFFICIENTS] {
+fn factors(quantization: &Factors) -> [f32; COEFFICIENTS] {
     std::array::from_fn(|at| {
         let place = usize::from(ZIGZAG[at]);
         f32::from(quantization[at]) * norm(place / BLOCK) * norm(place % BLOCK)
@@ -34,7 +81,7 @@ fn norm(frequency: usize) -> f32 {
 }
 
 /// The last coefficient, in the order of the file, that samples of so many columns and rows need.
-pub(super) fn last_needed([columns, rows]: [usize; 2]) -> usize {
+fn last_needed([columns, rows]: [usize; 2]) -> usize {
     ZIGZAG
         .iter()
         .rposition(|place| usize::from(place % 8) < columns && usize::from(place / 8) < rows)
@@ -45,7 +92,7 @@ pub(super) fn last_needed([columns, rows]: [usize; 2]) -> usize {
 pub(super) type Transform = fn(&Coefficients, &mut [u8], usize);
 
 /// The transform to so many columns and rows.
-pub(super) fn transform(size: [usize; 2]) -> Option<Transform> {
+fn transform(size: [usize; 2]) -> Option<Transform> {
     Some(match size {
         [1, 1] => samples::<1, 1>,
         [1, 2] => samples::<1, 2>,
@@ -112,22 +159,11 @@ const fn waves<const N: usize>() -> [[f32; BLOCK]; BLOCK] {
 /// are rounded.
 const BRIGHTEST: f32 = 160.0;
 
-/// How far from mid grey a block may reach, and [`cut_off`] need not look at it before it is transformed to so many columns
-/// and rows.
-pub(super) fn uncut(size: [usize; 2]) -> f32 {
-    if size == [BLOCK; 2] {
-        // The transform cuts off the same, and less energy has no block that reaches no farther.
-        (MAX_ENERGY as f32 / COEFFICIENTS as f32).sqrt()
-    } else {
-        BRIGHTEST
-    }
-}
-
 /// Makes the coefficients those of what a block shows at full size, where decoders cut off what is darker than black or
 /// brighter than white, and says whether anything is. A smaller picture of the coefficients as they stand could be
 /// another one than all others see: where fine waves reach far beyond black, what is cut off changes the block's mean.
 /// `None` where the coefficients are no picture's.
-pub(super) fn cut_off(coefficients: &mut Coefficients) -> Option<bool> {
+fn cut_off(coefficients: &mut Coefficients) -> Option<bool> {
     let mut samples = [[0.0; BLOCK]; BLOCK];
     let values = samples.as_flattened_mut();
     inverse::<BLOCK, BLOCK, _>(coefficients, values, BLOCK, |value| value);

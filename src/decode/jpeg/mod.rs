@@ -2,13 +2,14 @@
 //!
 //! A face of a thousand pixels is looked at by networks of a hundred. So a large photograph is decoded at
 //! a half, a quarter or an eighth of its size, which leaves out most of the work but the reading of the
-//! entropy-coded data: fine coefficients count where they reach beyond black and white. This decoder knows what
-//! cameras write: sequential Huffman coding, 8 bits, grey or YCbCr. Whatever is unusual or damaged it leaves alone, and
-//! another decoder gets it, once its data were looked through. Both read a file that was written anew for them
-//! ([`Plain`]).
+//! entropy-coded data: fine coefficients count where they reach beyond black and white. A small one is decoded at full
+//! size to the pixels that libjpeg gives. This decoder knows what cameras write: sequential Huffman coding, 8 bits, grey
+//! or YCbCr. Whatever is unusual or damaged it leaves alone, and another decoder gets it, once its data were looked
+//! through. Both read a file that was written anew for them ([`Plain`]).
 
 mod bits;
 mod coded;
+mod exact;
 mod fallback;
 mod frame;
 #[cfg(fuzzing)]
@@ -20,6 +21,7 @@ mod plain;
 mod scan;
 mod scans;
 mod segments;
+mod whole;
 
 use std::ops::Range;
 
@@ -78,6 +80,11 @@ impl Plain {
         // The colours, and the coefficients of a progressive one, two bytes each, of up to four components.
         let area = u64::from(width) * u64::from(height);
         memory::expect(area * (3 + 2 * 4))?;
+        if let Some(header) = Header::of(self)
+            && let Some(image) = whole::decode(&header, deadline)
+        {
+            return Ok(image);
+        }
         // Where data are missing or make no sense, decoders show what they like.
         coded::check(self, deadline)?;
         self.decode(deadline)

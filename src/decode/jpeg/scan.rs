@@ -8,7 +8,7 @@ use super::bits::{Bits, Restarts};
 use super::frame::{BLOCK, COEFFICIENTS};
 use super::header::{Component, Header};
 use super::huffman::{AcCode, DcCode, Shared};
-use super::idct::{Transform, ZIGZAG, cut_off, factors, last_needed, sample, transform, uncut};
+use super::idct::{Method, ZIGZAG, sample};
 use crate::deadline::Deadline;
 use crate::decode::colour::rgb;
 use crate::simd::{self, Work};
@@ -19,7 +19,7 @@ const MAX_MEAN: i32 = 1 << 14;
 /// Where the MCUs lie that are wanted.
 pub(super) struct Grid {
     /// Columns and rows of MCUs in the picture.
-    all: [usize; 2],
+    pub all: [usize; 2],
     /// Those that are decoded.
     wanted: [Range<usize>; 2],
     /// Columns and rows of samples per MCU, at the scale.
@@ -64,81 +64,82 @@ impl Grid {
         let [width, height] = self.decoded().map(|side| side as u64);
         3 * width * height
     }
-
-    /// Columns of samples that the wanted MCUs hold.
-    fn stride(&self) -> usize {
-        self.wanted[0].len() * self.mcu[0]
-    }
 }
 
 /// What is decoded of a component.
-struct Plane {
-    /// Blocks per MCU, and samples per block, across and down.
+pub(super) struct Plane {
+    /// Blocks per MCU, across and down.
     blocks: [usize; 2],
-    block: [usize; 2],
     dc: usize,
     ac: usize,
-    factors: [f32; COEFFICIENTS],
-    /// Coefficients beyond this one are too fine.
-    last: usize,
-    /// Where the mean and all waves together are at most this, the transform alone cuts off what the full size does.
-    bound: f32,
-    transform: Transform,
+    method: Method,
     /// Mean of the block before.
     mean: i32,
-    /// The samples of one row of MCUs.
-    samples: Vec<u8>,
+    /// Samples of a row.
+    pub stride: usize,
+    /// Those of the MCUs that are kept.
+    pub samples: Vec<u8>,
 }
 
-/// A scan that is being decoded.
-struct Scan<'a> {
+/// The data of a picture, as far as they were read.
+pub(super) struct Scan<'a> {
     bits: Bits<'a>,
     dc: Shared<'a, DcCode>,
     ac: Shared<'a, AcCode>,
-    planes: Vec<Plane>,
-    grid: Grid,
+    pub planes: Vec<Plane>,
+    /// How many MCUs a row has, and those of them that are wanted.
+    all: usize,
+    wanted: Range<usize>,
     restarts: Restarts,
 }
 
 /// The wanted part of a picture; `None` where its data are not what they should be, or there is no time. Where the last
 /// row is wanted, all of the data are looked at.
 pub(super) fn decode(header: &Header<'_>, grid: Grid, deadline: &Deadline) -> Option<RgbImage> {
-    let mut scan = Scan::new(header, grid)?;
-    let [width, height] = scan.grid.decoded();
+    let method = |component: &Component<'_>| {
+        let block = [0, 1].map(|axis| grid.mcu[axis] / component.blocks[axis]);
+        Method::scaled(block, &component.quantization)
+    };
+    let [columns, rows] = grid.wanted.clone();
+    let mut scan = Scan::new(header, [grid.all[0], 1], columns, method)?;
+    let [width, height] = grid.decoded();
     let mut pixels = vec![0; 3 * width * height];
-    let mut parts = pixels.chunks_mut(3 * width * scan.grid.mcu[1]);
-    let rows = scan.grid.wanted[1].clone();
+    let mut parts = pixels.chunks_mut(3 * width * grid.mcu[1]);
     for row in 0..rows.end {
         deadline.check().ok()?;
         let is_wanted = rows.contains(&row);
-        scan.mcus(is_wanted)?;
+        scan.mcus(is_wanted.then_some(0))?;
         if is_wanted {
             scan.write(width, parts.next()?);
         }
     }
-    if rows.end == scan.grid.all[1] && !scan.bits.is_over() {
+    if rows.end == grid.all[1] && !scan.bits.is_over() {
         return None;
     }
     RgbImage::from_raw(width as u32, height as u32, pixels)
 }
 
 impl<'a> Scan<'a> {
-    fn new(header: &Header<'a>, grid: Grid) -> Option<Self> {
+    /// Keeps the wanted MCUs of a row, of so many rows.
+    pub fn new(
+        header: &Header<'a>,
+        [all, rows]: [usize; 2],
+        wanted: Range<usize>,
+        method: impl Fn(&Component<'a>) -> Option<Method>,
+    ) -> Option<Self> {
         let (mut dc, mut ac) = (Shared::default(), Shared::default());
         let plane = |component: &Component<'a>| {
-            let blocks = component.blocks;
-            let block = [0, 1].map(|axis| grid.mcu[axis] / blocks[axis]);
+            let method = method(component)?;
+            let [across, down] = [0, 1].map(|axis| component.blocks[axis] * method.block[axis]);
+            let stride = wanted.len() * across;
             Some(Plane {
-                blocks,
-                block,
+                blocks: component.blocks,
                 dc: dc.place(component.dc, DcCode::new),
                 ac: ac.place(component.ac, AcCode::new),
-                factors: factors(&component.quantization),
-                last: last_needed(block),
-                bound: uncut(block),
-                transform: transform(block)?,
+                method,
                 mean: 0,
-                samples: vec![0; grid.stride() * grid.mcu[1]],
+                stride,
+                samples: vec![0; stride * down * rows],
             })
         };
         Some(Scan {
@@ -146,20 +147,21 @@ impl<'a> Scan<'a> {
             planes: header.components.iter().map(plane).collect::<Option<_>>()?,
             dc,
             ac,
-            grid,
+            all,
+            wanted,
             restarts: Restarts::every(header.restart_interval),
         })
     }
 
-    /// Reads a row of MCUs.
-    fn mcus(&mut self, wanted: bool) -> Option<()> {
-        let columns = self.grid.wanted[0].clone();
-        for column in 0..self.grid.all[0] {
+    /// Reads a row of MCUs, which becomes this one of those that are kept.
+    pub fn mcus(&mut self, row: Option<usize>) -> Option<()> {
+        for column in 0..self.all {
             self.restart()?;
-            if wanted && columns.contains(&column) {
-                self.mcu(column - columns.start)?;
-            } else {
-                self.skip_mcu()?;
+            match row {
+                Some(row) if self.wanted.contains(&column) => {
+                    self.mcu([column - self.wanted.start, row])?;
+                }
+                _ => self.skip_mcu()?,
             }
         }
         // Until here zeros stood for what is missing.
@@ -176,17 +178,16 @@ impl<'a> Scan<'a> {
         Some(())
     }
 
-    /// Decodes the MCU in this column of the wanted ones.
-    fn mcu(&mut self, column: usize) -> Option<()> {
-        let stride = self.grid.stride();
-        let left = column * self.grid.mcu[0];
+    /// Decodes the MCU in this column and row of those that are kept.
+    fn mcu(&mut self, [column, row]: [usize; 2]) -> Option<()> {
         for plane in &mut self.planes {
             let (dc, ac) = (self.dc.get(plane.dc), self.ac.get(plane.ac));
-            let [width, height] = plane.block;
+            let [width, height] = plane.method.block;
             let [across, down] = plane.blocks;
             for block in 0..across * down {
-                let at = block / across * height * stride + left + block % across * width;
-                plane.block(&mut self.bits, dc, ac, at, stride)?;
+                let left = (column * across + block % across) * width;
+                let top = (row * down + block / across) * height;
+                plane.block(&mut self.bits, dc, ac, top * plane.stride + left)?;
             }
         }
         Some(())
@@ -206,18 +207,25 @@ impl<'a> Scan<'a> {
 
     /// Writes as many rows of the planes as there is room for, as RGB.
     fn write(&self, width: usize, rgb: &mut [u8]) {
-        let stride = self.grid.stride();
-        // The wanted MCUs may reach beyond the picture, but it never reaches beyond them.
         for (at, row) in rgb.chunks_exact_mut(3 * width).enumerate() {
-            let part = at * stride..at * stride + width;
-            let line = |plane: usize| &self.planes[plane].samples[part.clone()];
-            let pixels = row.as_chunks_mut().0;
-            if let [_] = *self.planes {
-                simd::run(Greys(line(0), pixels));
-            } else {
-                simd::run(Colours([0, 1, 2].map(line), pixels));
-            }
+            // The wanted MCUs may reach beyond the picture, but it never reaches beyond them.
+            let start = |plane: &Plane| at * plane.stride;
+            let lines = self.planes.iter();
+            write_row(
+                lines.map(|plane| &plane.samples[start(plane)..][..width]),
+                row,
+            );
         }
+    }
+}
+
+/// Writes a row as RGB: of luma, or of luma and both colour differences.
+pub(super) fn write_row<'s>(mut lines: impl Iterator<Item = &'s [u8]>, row: &mut [u8]) {
+    let pixels = row.as_chunks_mut().0;
+    match (lines.next(), lines.next(), lines.next()) {
+        (Some(luma), Some(blue), Some(red)) => simd::run(Colours([luma, blue, red], pixels)),
+        (Some(luma), ..) => simd::run(Greys(luma, pixels)),
+        _ => {}
     }
 }
 
@@ -241,7 +249,11 @@ impl Work for Colours<'_> {
     fn run(self) {
         let [luma, blue, red] = self.0;
         for (((pixel, y), u), v) in self.1.iter_mut().zip(luma).zip(blue).zip(red) {
-            *pixel = rgb(*y, *u, *v);
+            let [r, g, b] = rgb(*y, *u, *v);
+            // One by one: so it becomes vector instructions, and an array does not.
+            pixel[0] = r;
+            pixel[1] = g;
+            pixel[2] = b;
         }
     }
 }
@@ -256,37 +268,31 @@ impl Plane {
 
     /// Decodes the next block to this place of the samples.
     #[inline(always)]
-    fn block(
-        &mut self,
-        bits: &mut Bits<'_>,
-        dc: &DcCode,
-        ac: &AcCode,
-        at: usize,
-        stride: usize,
-    ) -> Option<()> {
+    fn block(&mut self, bits: &mut Bits<'_>, dc: &DcCode, ac: &AcCode, at: usize) -> Option<()> {
         self.mean(bits, dc)?;
+        let method = &self.method;
         let mut coefficients = [0.0; COEFFICIENTS];
-        coefficients[0] = self.mean as f32 * self.factors[0];
+        coefficients[0] = self.mean as f32 * method.factors[0];
         let mut waves = coefficients[0].abs();
         let mut is_flat = true;
         ac.coefficients(bits, |place, value| {
-            let coefficient = value as f32 * self.factors[place];
+            let coefficient = value as f32 * method.factors[place];
             waves += coefficient.abs();
             coefficients[usize::from(ZIGZAG[place])] = coefficient;
-            is_flat &= place > self.last;
+            is_flat &= place > method.last;
             Some(())
         })?;
-        // No sample is farther from mid grey than that.
-        if waves > self.bound && cut_off(&mut coefficients)? {
+        if waves > method.bound && (method.limit)(&mut coefficients)? {
             is_flat = false;
         }
         let samples = &mut self.samples[at..];
         if is_flat {
-            for row in samples.chunks_mut(stride).take(self.block[1]) {
-                row[..self.block[0]].fill(sample(coefficients[0]));
+            let [width, height] = method.block;
+            for row in samples.chunks_mut(self.stride).take(height) {
+                row[..width].fill(sample(coefficients[0] * method.mean));
             }
         } else {
-            (self.transform)(&coefficients, samples, stride);
+            (method.transform)(&coefficients, samples, self.stride);
         }
         Some(())
     }

@@ -152,7 +152,7 @@ fn a_reduced_picture_is_the_mean_of_the_full_one() {
 }
 
 #[test]
-fn at_full_size_the_pixels_are_those_of_the_image_crate() {
+fn a_part_at_full_size_has_the_pixels_of_the_image_crate() {
     for (color, sampling) in &SAMPLINGS[..2] {
         let bytes = encode(&grained([131, 98]), *color, |encoder| {
             encoder.set_sampling_factor(*sampling);
@@ -579,9 +579,79 @@ fn coefficients_that_are_passed_over_are_squared() {
             })
             .unwrap();
             assert_eq!(squares, sum, "{quality} {block}");
-            (bits.refill(), others.refill());
+            bits.refill();
+            others.refill();
             assert_eq!(bits.peek(16), others.peek(16), "{quality} {block}");
         }
         assert!(bits.is_over());
     }
+}
+
+/// CRC-32 of the pixels that libjpeg-turbo 3.2 (in Pillow 13.0) makes of the files below, as RGB, one after the other, for
+/// each of [`SAMPLINGS`]. Where `LIVENESS_WRITE` names a folder, the files go there, in this order by their names.
+const LIBJPEG: [u32; 5] = [
+    0xb1aa_c8ee,
+    0x690e_b472,
+    0xb5f9_6efe,
+    0xcd81_d484,
+    0x0dcf_2891,
+];
+
+#[test]
+fn at_full_size_the_pixels_are_those_of_libjpeg() {
+    const SIZES: [[u16; 2]; 7] = [
+        [1, 1],
+        [2, 3],
+        [5, 4],
+        [7, 9],
+        [16, 16],
+        [33, 47],
+        [131, 98],
+    ];
+    let folder = std::env::var_os("LIVENESS_WRITE").map(std::path::PathBuf::from);
+    let mut sums = [(); 5].map(|()| crc32fast::Hasher::new());
+    for (index, (color, sampling)) in SAMPLINGS.into_iter().enumerate() {
+        for (at, size) in SIZES.into_iter().enumerate() {
+            for quality in [10, 50, 98] {
+                let bytes = reproducible(size, color, sampling, quality);
+                if let Some(folder) = &folder {
+                    let name = format!("{index}-{at}-{quality}.jpg");
+                    std::fs::write(folder.join(name), &bytes).unwrap();
+                }
+                let plain = plain(&bytes);
+                let header = Header::of(&plain).unwrap();
+                let image = whole::decode(&header, &far()).unwrap().into_rgb8();
+                sums[index].update(image.as_raw());
+            }
+        }
+    }
+    assert_eq!(sums.map(|sum| sum.finalize()), LIBJPEG);
+}
+
+/// The file of a picture with smooth and with rough parts, which is the same on every machine.
+fn reproducible(
+    [width, height]: [u16; 2],
+    color: ColorType,
+    sampling: SamplingFactor,
+    quality: u8,
+) -> Vec<u8> {
+    let image = RgbImage::from_fn(width.into(), height.into(), |x, y| {
+        let hash =
+            (x.wrapping_mul(0x9e37_79b1) ^ y.wrapping_mul(0x85eb_ca77)).wrapping_mul(0x2c1b_3c6d);
+        let rough = if (x / 20 + y / 20) % 2 == 0 {
+            hash >> 26
+        } else {
+            0
+        };
+        image::Rgb([2 * x + rough, 255 - 2 * y, (x * y / 40) ^ rough].map(|value| value as u8))
+    });
+    let mut bytes = Vec::new();
+    let mut encoder = Encoder::new(&mut bytes, quality);
+    encoder.set_sampling_factor(sampling);
+    let samples = match color {
+        ColorType::Luma => image.pixels().map(|pixel| pixel.0[1]).collect(),
+        _ => image.into_raw(),
+    };
+    encoder.encode(&samples, width, height, color).unwrap();
+    bytes
 }

@@ -94,7 +94,14 @@ fn options(arguments: impl Iterator<Item = std::ffi::OsString>) -> Result<Option
 fn run(options: &Options) -> Result<bool, Box<dyn std::error::Error>> {
     let mut items = Vec::new();
     for path in &options.paths {
-        collect(path, &mut items);
+        let passed_over = collect(path, &mut items);
+        if passed_over > 0 {
+            let files = if passed_over == 1 { "file" } else { "files" };
+            eprintln!(
+                "{}: {passed_over} {files} passed over: not named like JPEG, PNG, WebP, BMP, GIF or TIFF",
+                path.display()
+            );
+        }
     }
     let engine = Engine::new(Config::default())?;
     let mut sound = true;
@@ -141,33 +148,45 @@ fn report(
     written
 }
 
-/// Adds a file, or the images of a folder sorted by name.
-fn collect(path: &Path, items: &mut Vec<Item>) {
-    if path.as_os_str() == "-" {
-        return items.push(Item::Stdin);
-    }
-    let entries = match path.metadata() {
-        Err(error) => return items.push(Item::Missing(path.into(), error.to_string())),
-        Ok(metadata) if !metadata.is_dir() => return items.push(Item::File(path.into())),
-        Ok(_) => std::fs::read_dir(path).and_then(|entries| {
-            entries
-                .map(|entry| entry.and_then(|entry| Ok((entry.path(), entry.file_type()?))))
-                .collect::<Result<Vec<_>, _>>()
-        }),
-    };
-    let mut entries = match entries {
+/// Adds a file, or the images of a folder sorted by name, and counts the files in it that are none by their names.
+fn collect(path: &Path, items: &mut Vec<Item>) -> usize {
+    let entries = match item_or_entries(path) {
         Ok(entries) => entries,
-        Err(error) => return items.push(Item::Missing(path.into(), error.to_string())),
+        Err(item) => {
+            items.push(item);
+            return 0;
+        }
     };
-    entries.sort_by(|a, b| a.0.cmp(&b.0));
+    let mut passed_over = 0;
     for (path, kind) in entries {
         // A link to a folder may lead in a circle.
         if kind.is_dir() {
-            collect(&path, items);
-        } else if is_image(&path) && path.is_file() {
+            passed_over += collect(&path, items);
+        } else if !is_image(&path) {
+            passed_over += 1;
+        } else if path.is_file() {
             items.push(Item::File(path));
         }
     }
+    passed_over
+}
+
+/// What is in a folder, sorted by name, or what else the path is.
+fn item_or_entries(path: &Path) -> Result<Vec<(PathBuf, std::fs::FileType)>, Item> {
+    let missing = |error: std::io::Error| Item::Missing(path.into(), error.to_string());
+    if path.as_os_str() == "-" {
+        return Err(Item::Stdin);
+    }
+    if !path.metadata().map_err(missing)?.is_dir() {
+        return Err(Item::File(path.into()));
+    }
+    let entries = std::fs::read_dir(path).map_err(missing)?;
+    let mut entries = entries
+        .map(|entry| entry.and_then(|entry| Ok((entry.path(), entry.file_type()?))))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(missing)?;
+    entries.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(entries)
 }
 
 fn is_image(path: &Path) -> bool {

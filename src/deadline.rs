@@ -42,12 +42,18 @@ impl Deadline {
 
     /// A file that cannot be read any more once the time is up, or once it was read twice.
     pub fn reader<'a>(&self, bytes: &'a [u8]) -> Reader<'a> {
+        self.reader_of_pieces(bytes, 0)
+    }
+
+    /// A file of so many pieces, behind each of which a decoder may read on a little in vain.
+    pub fn reader_of_pieces<'a>(&self, bytes: &'a [u8], pieces: usize) -> Reader<'a> {
+        let more = METADATA.saturating_add(pieces.saturating_mul(PIECE));
         Reader {
             bytes: Cursor::new(bytes),
             deadline: *self,
             // The first call looks at the clock.
             unseen: PIECE,
-            left: bytes.len().saturating_mul(2).saturating_add(METADATA),
+            left: bytes.len().saturating_mul(2).saturating_add(more),
         }
     }
 }

@@ -171,7 +171,8 @@ impl Similarity {
     }
 
     fn scale(&self) -> f64 {
-        self.a.hypot(self.b)
+        // Not hypot(), which would need a newer C library than anything else here.
+        (self.a * self.a + self.b * self.b).sqrt()
     }
 
     /// Where a point of the result comes from.

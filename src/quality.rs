@@ -187,7 +187,8 @@ impl Pose {
         let middle = |a: &[f32; 2], b: &[f32; 2]| [(a[0] + b[0]) / 2.0, (a[1] + b[1]) / 2.0];
         let minus = |a: &[f32; 2], b: &[f32; 2]| [a[0] - b[0], a[1] - b[1]];
         let axis = minus(left_eye, right_eye);
-        let distance = axis[0].hypot(axis[1]);
+        // Not hypot(), which would need a newer C library than anything else here.
+        let distance = (axis[0] * axis[0] + axis[1] * axis[1]).sqrt();
         let along = [axis[0] / distance, axis[1] / distance];
         let across = [-along[1], along[0]];
         let dot = |a: &[f32; 2], b: &[f32; 2]| a[0] * b[0] + a[1] * b[1];

@@ -81,6 +81,9 @@ fn one_line_per_image_in_the_order_given() {
         ]
     );
     assert_eq!(found[0].0, portrait.to_str().unwrap());
+    let told = String::from_utf8(output.stderr).unwrap();
+    let passed_over = format!("{}: 1 file passed over", folder.path());
+    assert!(told.contains(&passed_over), "{told}");
 }
 
 #[test]

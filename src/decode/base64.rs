@@ -31,14 +31,27 @@ pub(super) fn decode(text: &[u8], limits: &Limits) -> Result<Vec<u8>, Error> {
     limits.check_file((digits / 4 * 3 + digits % 4 * 3 / 4) as u64)?;
     // It does not count as decoded, so without this it would be copied in any length.
     if padding > MAX_PADDING {
-        return Err(Error::unreadable(format!(
-            "the base64 text has {padding} '=', which only end it, {MAX_PADDING} at most: send the base64 of one image"
-        )));
+        let fault = format!("it has {padding} '=', which only end it, {MAX_PADDING} at most");
+        return Err(invalid(text, &fault));
     }
     memory::expect((digits as u64).saturating_mul(2))?;
     LENIENT
         .decode(standard(text, digits + padding))
-        .map_err(|error| Error::unreadable(format!("the base64 text is invalid: {error}")))
+        .map_err(|error| invalid(text, &error.to_string()))
+}
+
+/// What is wrong, and what its sender has most likely done.
+fn invalid(text: &[u8], fault: &str) -> Error {
+    let cure = if !text.is_ascii() {
+        "it is no text, but a file perhaps: send that as it is, or its base64"
+    } else if text.contains(&b'%') {
+        "it has a '%': undo the percent encoding first"
+    } else if text.contains(&b' ') {
+        "it has spaces: in a form '+' is one, unless it is sent as %2B"
+    } else {
+        "send the base64 of one image"
+    };
+    Error::unreadable(format!("the base64 text is invalid, {fault}: {cure}"))
 }
 
 fn characters(text: &[u8]) -> impl Iterator<Item = u8> {
@@ -130,6 +143,19 @@ mod tests {
                 ErrorCode::UnreadableImage,
                 "{text:?}"
             );
+        }
+    }
+
+    #[test]
+    fn the_cure_is_that_of_the_usual_mistakes() {
+        for (text, cure) in [
+            (&b"\xff\xd8\xff\xe0==="[..], "send that as it is"),
+            (b"/9j%2BA", "percent"),
+            (b"/9j/ 4!", "%2B"),
+            (b"/9j/AAQ!", "base64 of one image"),
+        ] {
+            let error = decode(text, &LIMITS).unwrap_err();
+            assert!(error.detail().contains(cure), "{error}");
         }
     }
 

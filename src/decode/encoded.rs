@@ -145,10 +145,20 @@ fn sniff(bytes: &[u8]) -> Result<ImageFormat, Error> {
         Err(_) if is_iso_media(bytes) => Err(Error::unreadable(
             "this is a video: send a still picture as JPEG, PNG, WebP, BMP, GIF or TIFF",
         )),
+        Err(_) if is_base64(bytes) => Err(Error::unreadable(
+            "this is the base64 of an image: hand it in as base64, or decode it first",
+        )),
         Err(_) => Err(Error::unreadable(
             "this is no image, or of an unknown format: send JPEG, PNG, WebP, BMP, GIF or TIFF",
         )),
     }
+}
+
+/// Whether it begins as the base64 of a JPEG, PNG, WebP or GIF does, or a data URL.
+fn is_base64(bytes: &[u8]) -> bool {
+    const STARTS: [&[u8]; 5] = [b"/9j/", b"iVBOR", b"UklGR", b"R0lGOD", b"data:"];
+    let text = bytes.trim_ascii_start();
+    STARTS.iter().any(|start| text.starts_with(start))
 }
 
 /// HEIC, AVIF, MP4 and MOV are of one family.
@@ -179,7 +189,9 @@ fn pixels(
         _ => bytes,
     };
     let damaged = |error: image::ImageError| {
-        Error::unreadable(format!("the {format:?} image cannot be decoded: {error}"))
+        Error::unreadable(format!(
+            "the {format:?} image cannot be decoded: {error}: save it anew as JPEG or PNG"
+        ))
     };
     // What a decoder takes as it is made is part of what any check takes.
     memory::expect(0)?;
@@ -190,7 +202,12 @@ fn pixels(
         ImageFormat::Png => PNG_METADATA,
         _ => most.saturating_add(DECODER_OVERHEAD),
     });
-    let mut reader = ImageReader::with_format(deadline.reader(bytes), format);
+    let pieces = match format {
+        ImageFormat::Tiff => tiff::pieces(bytes),
+        _ => 1,
+    };
+    let file = deadline.reader_of_pieces(bytes, pieces);
+    let mut reader = ImageReader::with_format(file, format);
     reader.limits(decoder_limits);
     let mut decoder = reader.into_decoder().map_err(damaged)?;
     let (width, height) = decoder.dimensions();
@@ -440,6 +457,14 @@ mod tests {
         }
         for brand in ["mp42", "qt  ", "isom"] {
             assert!(reason(brand).contains("video"), "{brand}");
+        }
+    }
+
+    #[test]
+    fn base64_is_told_from_a_file() {
+        for text in [&b"/9j/4AAQ"[..], b"\n iVBORw0K", b"data:image/png;base64,"] {
+            let error = decode(text).unwrap_err();
+            assert!(error.detail().contains("base64"), "{error}");
         }
     }
 

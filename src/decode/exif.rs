@@ -10,8 +10,8 @@ use crate::error::Error;
 /// (Pillow before 9.3 in every WebP), and viewers turn those pictures.
 pub(super) const JPEG_PREFIX: &[u8] = b"Exif\0\0";
 
-/// Broken metadata make no image unreadable. But of two entries one viewer heeds the first and another the last, so that
-/// they show two pictures, and no camera or editor writes both.
+/// Broken metadata make no image unreadable. But of two entries that differ some viewers heed the first and some the last,
+/// so that they show two pictures.
 pub(super) fn orientation(block: &[u8]) -> Result<Orientation, Error> {
     let block = block.strip_prefix(JPEG_PREFIX).unwrap_or(block);
     let Some(numbers) = numbers(block) else {
@@ -22,14 +22,13 @@ pub(super) fn orientation(block: &[u8]) -> Result<Orientation, Error> {
         .into_iter()
         .flatten()
         .filter(|entry| entry.tag == Tag::Orientation);
-    let first = entries.next();
-    if entries.next().is_some() {
+    let first = entries.next().and_then(|entry| value(&numbers, &entry));
+    if entries.any(|entry| value(&numbers, &entry) != first) {
         return Err(Error::unreadable(
-            "the EXIF of the image says twice how it is to be turned: save it without metadata",
+            "the EXIF of the image says in two ways how it is to be turned: turn it upright in an editor and save it anew",
         ));
     }
     Ok(first
-        .and_then(|entry| value(&numbers, &entry))
         .and_then(|value| Orientation::from_exif(u8::try_from(value).ok()?))
         .unwrap_or(Orientation::NoTransforms))
 }
@@ -101,14 +100,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_twice_is_refused() {
+    fn what_is_said_in_two_ways_is_refused() {
         let entry = |value: u8| [0x12, 1, 3, 0, 1, 0, 0, 0, value, 0, 0, 0];
-        for second in [6, 3, 9] {
+        let twice = |second| {
             let entries = [entry(6), entry(second)].concat();
             let block = [&b"II\x2a\0\x08\0\0\0\x02\0"[..], &entries, &[0; 4]].concat();
-            let error = super::orientation(&block).unwrap_err();
+            super::orientation(&block)
+        };
+        // As Windows 7 leaves it, who turns a picture twice.
+        assert_eq!(twice(6).unwrap(), Orientation::Rotate90);
+        for second in [1, 3, 9] {
+            let error = twice(second).unwrap_err();
             assert_eq!(error.code(), crate::ErrorCode::UnreadableImage);
-            assert!(error.detail().contains("twice"), "{error}");
+            assert!(error.detail().contains("two ways"), "{error}");
         }
     }
 

@@ -88,9 +88,9 @@ pub(super) fn check_chunks(bytes: &[u8]) -> Result<(), Error> {
 
 /// The chunks so far that decide what is seen.
 #[derive(Default)]
-struct Seen {
+struct Seen<'a> {
     picture: bool,
-    turned: bool,
+    turned: Option<&'a [u8]>,
     transparent: bool,
     /// Bytes of the palette.
     palette: Option<usize>,
@@ -100,8 +100,8 @@ struct Seen {
     hides_picture: bool,
 }
 
-impl Seen {
-    fn add(&mut self, chunk: &Chunk<'_>) -> Result<(), Error> {
+impl<'a> Seen<'a> {
+    fn add(&mut self, chunk: &Chunk<'a>) -> Result<(), Error> {
         let fits = match &chunk.name {
             b"IDAT" => {
                 self.hides_picture |= !self.picture && self.animated && !self.frame;
@@ -123,7 +123,8 @@ impl Seen {
                     && chunk.data.len() <= most
                     && chunk.is_intact()
             }
-            b"eXIf" => !std::mem::replace(&mut self.turned, true) && chunk.is_intact(),
+            // Old versions of libpng write it before the picture and again behind it.
+            b"eXIf" => *self.turned.get_or_insert(chunk.data) == chunk.data && chunk.is_intact(),
             b"acTL" if !self.picture => {
                 // A frame before it is not that of the picture to those who read the chunks one by one.
                 !self.frame && !std::mem::replace(&mut self.animated, true) && chunk.is_intact()
@@ -291,7 +292,11 @@ mod tests {
         assert!(!check(&[&palette, &clear, &clear, &picture]));
         assert!(!check(&[&palette, &chunk(b"tRNS", &[0; 3]), &picture]));
         assert!(!check(&[&palette, &picture, &clear]));
-        assert!(!check(&[&turned, &picture, &turned]));
+        let otherwise = chunk(b"eXIf", b"MM");
+        assert!(check(&[&turned, &picture, &turned]));
+        assert!(
+            !check(&[&turned, &picture, &otherwise]) && !check(&[&turned, &otherwise, &picture])
+        );
         let error = check_chunks(&file(&[&chunk(b"PLTE", &[7; 5]), &picture])).unwrap_err();
         assert_eq!(error.code(), crate::ErrorCode::UnreadableImage);
         assert!(error.detail().contains("PLTE"), "{error}");

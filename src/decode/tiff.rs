@@ -87,6 +87,21 @@ impl<'a> Numbers<'a> {
         })
     }
 
+    /// All numbers of an entry, as far as the file goes; no more than any picture has.
+    fn values(&self, entry: &Entry) -> Vec<u64> {
+        let width = entry.kind.map_or(0, value_bytes);
+        let count = entry.values.min(MAX_VALUES);
+        let start = if count * width <= self.width() {
+            Some(entry.place)
+        } else {
+            self.number(entry.place, self.width())
+        };
+        let place = |index: u64| start?.checked_add(index * width);
+        (0..count)
+            .map_while(|index| self.number(place(index)?, width))
+            .collect()
+    }
+
     /// What a directory says of its length and of places takes so many bytes.
     fn width(&self) -> u64 {
         if self.big { 8 } else { 4 }
@@ -216,6 +231,27 @@ fn value_bytes(kind: Type) -> u64 {
     }
 }
 
+/// In how many pieces the file holds the first picture, each of them for itself; none where they are longer together than
+/// twice the file, and so the same bytes again and again.
+pub(super) fn pieces(bytes: &[u8]) -> usize {
+    let Some(numbers) = Numbers::new(bytes) else {
+        return 0;
+    };
+    let entries = numbers.entries().into_iter().flatten();
+    let lengths: Vec<u64> = entries
+        .filter(|entry| matches!(entry.tag, Tag::StripByteCounts | Tag::TileByteCounts))
+        .flat_map(|entry| numbers.values(&entry))
+        .collect();
+    let together = lengths
+        .iter()
+        .fold(0, |sum: u64, length| sum.saturating_add(*length));
+    if together <= 2 * bytes.len() as u64 {
+        lengths.len()
+    } else {
+        0
+    }
+}
+
 /// Whether the colours of the first picture are multiplied with its alpha (TIFF 6.0, section 18).
 pub(super) fn has_associated_alpha(bytes: &[u8]) -> bool {
     const ASSOCIATED: u64 = 1;
@@ -239,6 +275,8 @@ struct Strips {
     inverted: bool,
     /// Whether numbers are differences to those before.
     predicted: bool,
+    /// Whether there are samples that are neither colours nor alpha. The decoder drops them before it adds up differences.
+    dropped: bool,
     /// Where the strips or tiles lie, where they are compressed with LZW.
     lzw: Vec<u64>,
 }
@@ -262,6 +300,7 @@ impl Strips {
             _ => Vec::new(),
         };
         let (width, _) = decoder.chunk_dimensions();
+        let used = decoder.colortype().map_or(0, |color| color.num_samples());
         Ok(Strips {
             compression,
             row: u64::from(width) * u64::from(samples.unwrap_or(1)) * MAX_BYTES_PER_SAMPLE,
@@ -269,6 +308,7 @@ impl Strips {
             inverted: photometric == Some(PhotometricInterpretation::WhiteIsZero.to_u16())
                 && bits.is_some_and(|bits| bits.iter().any(|bits| *bits > 8)),
             predicted: predictor.is_some_and(|predictor| predictor != Predictor::None.to_u16()),
+            dropped: samples.is_some_and(|samples| samples > used),
             lzw,
         })
     }
@@ -321,6 +361,11 @@ pub(super) fn check_strips(bytes: &[u8], deadline: &Deadline) -> Result<(), Erro
     if strips.predicted && !matches!(strips.compression, LZW | Deflate | OldDeflate) {
         return Err(Error::unreadable(
             "the TIFF stores differences without the compression that they belong to: save it again",
+        ));
+    }
+    if strips.predicted && strips.dropped {
+        return Err(Error::unreadable(
+            "the TIFF stores differences, and samples of which it does not say what they are: save it without alpha, or as JPEG or PNG",
         ));
     }
     if strips.inverted {
@@ -502,6 +547,62 @@ mod tests {
         assert!(check_strips(&saying(Tag::Predictor, 1_u16), &far).is_ok());
         assert!(reason(saying(Tag::Predictor, 2_u16)).contains("differences"));
         assert!(reason(saying(Tag::PhotometricInterpretation, 0_u16)).contains("inverted"));
+    }
+
+    /// A picture with a sample beside its colours, in rows of their own strips.
+    fn with_extra(kind: Option<u16>, predicted: bool) -> Vec<u8> {
+        use ::tiff::encoder::compression::DeflateLevel;
+        use ::tiff::encoder::{Compression, Predictor};
+
+        let mut bytes = Cursor::new(Vec::new());
+        let mut encoder = TiffEncoder::new(&mut bytes)
+            .unwrap()
+            .with_compression(Compression::Deflate(DeflateLevel::Fast));
+        if predicted {
+            encoder = encoder.with_predictor(Predictor::Horizontal);
+        }
+        let mut image = encoder.new_image::<colortype::RGBA8>(8, 8).unwrap();
+        if let Some(kind) = kind {
+            let tags = image.encoder();
+            tags.write_tag(Tag::ExtraSamples, &[kind][..]).unwrap();
+        }
+        image.write_data(&[0; 8 * 8 * 4]).unwrap();
+        bytes.into_inner()
+    }
+
+    #[test]
+    fn differences_are_not_added_up_without_a_sample() {
+        let far = Deadline::after(Duration::from_secs(3600));
+        let check = |kind, predicted| check_strips(&with_extra(kind, predicted), &far);
+        for alpha in [1, 2] {
+            assert!(check(Some(alpha), true).is_ok() && check(Some(alpha), false).is_ok());
+        }
+        assert!(check(Some(0), false).is_ok());
+        let error = check(Some(0), true).unwrap_err();
+        assert!(error.detail().contains("without alpha"), "{error}");
+    }
+
+    #[test]
+    fn pieces_are_counted_where_they_are_not_the_same_bytes() {
+        const LONG: u16 = 4;
+        const VALUE: usize = 18;
+        const BEHIND: u32 = 26;
+        let lengths = |list: &[u32]| {
+            let entry = (Tag::StripByteCounts, LONG, list.len() as u64);
+            let mut bytes = one_entry(b"II", false, entry, 100);
+            let values: Vec<u8> = list.iter().flat_map(|value| value.to_le_bytes()).collect();
+            let start = if list.len() == 1 {
+                VALUE
+            } else {
+                BEHIND as usize
+            };
+            bytes[VALUE..][..4].copy_from_slice(&BEHIND.to_le_bytes());
+            bytes[start..][..values.len()].copy_from_slice(&values);
+            pieces(&bytes)
+        };
+        assert_eq!([lengths(&[7]), lengths(&[1, 2, 3])], [1, 3]);
+        assert_eq!([lengths(&[1000]), lengths(&[200, 100])], [0, 0]);
+        assert_eq!(pieces(b"II"), 0);
     }
 
     #[test]

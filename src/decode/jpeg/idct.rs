@@ -14,7 +14,7 @@ pub(super) const ZIGZAG: [u8; COEFFICIENTS] = [
     52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63,
 ];
 
-/// Coefficients, row by row, times [`factors`].
+/// Coefficients, row by row, times the factors of a [`Method`].
 pub(super) type Coefficients = [f32; COEFFICIENTS];
 
 /// How the coefficients of a component's blocks become samples.
@@ -36,7 +36,7 @@ pub(super) struct Method {
 }
 
 impl Method {
-    /// To so many columns and rows a block, one of them, or both, half of the other at least.
+    /// To so many columns and rows of samples a block: 1, 2, 4, 8 or 16, the one at most twice the other.
     pub fn scaled(block: [usize; 2], quantization: &Factors) -> Option<Self> {
         Some(Method {
             factors: factors(quantization),

@@ -120,7 +120,7 @@ pub(super) fn decode(header: &Header<'_>, grid: Grid, deadline: &Deadline) -> Op
 }
 
 impl<'a> Scan<'a> {
-    /// Keeps the wanted MCUs of a row, of so many rows.
+    /// Of a picture with so many MCUs in a row: there is room for the wanted ones of so many rows.
     pub fn new(
         header: &Header<'a>,
         [all, rows]: [usize; 2],

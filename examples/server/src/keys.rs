@@ -65,9 +65,14 @@ pub enum KeysError {
         /// Which one it is, counted from 1.
         number: usize,
     },
-    /// A file or list was named, but holds no key.
+    /// A file was named, but holds no key.
     #[error("{0} holds no API key: write one per line")]
     Empty(String),
+    /// A list was given, but holds no key.
+    #[error(
+        "LIVENESS_API_KEYS holds no API key: give one, or unset it and the server makes one for this run"
+    )]
+    EmptyList,
     /// The machine gives no random numbers.
     #[error("no random numbers for an API key: {0}")]
     Random(#[from] getrandom::Error),
@@ -106,7 +111,11 @@ impl Keys {
             "the list of the environment",
         )?;
         let Some(path) = file else {
-            return Ok((!fixed.is_empty()).then(|| Keys::new(fixed, Source::Nowhere)));
+            // A variable that was to be filled in, and was not: a key that nobody knows would keep everybody out.
+            if list.is_some() && fixed.is_empty() {
+                return Err(KeysError::EmptyList);
+            }
+            return Ok(list.map(|_| Keys::new(fixed, Source::Nowhere)));
         };
         let (text, again) = first(path).map_err(|cause| unreadable(path, cause))?;
         let listed = listed(&text, path)?;
@@ -398,7 +407,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("keys");
         assert!(Keys::load(None, None).unwrap().is_none());
-        assert!(Keys::load(Some(" , "), None).unwrap().is_none());
+        for list in ["", " , "] {
+            assert!(matches!(
+                Keys::load(Some(list), None),
+                Err(KeysError::EmptyList)
+            ));
+        }
         assert!(matches!(
             Keys::load(None, Some(&path)),
             Err(KeysError::Unreadable { .. })

@@ -141,30 +141,51 @@ func (p *patient) Read(into []byte) (int, error) {
 	return n, err
 }
 
-// readImage gives the file of the form's field `image`.
+// maxParts is more than any form of a selfie has.
+const maxParts = 32
+
+// readImage gives the file of the form's field `image`, of which there is one. All of the form is read: whoever forwards
+// it may take the last of several pictures, where this would have judged the first.
 func readImage(contentType string, body io.Reader) ([]byte, error) {
 	media, parameters, err := mime.ParseMediaType(contentType)
 	if err != nil || media != "multipart/form-data" {
 		return nil, liveness.ErrBadRequest
 	}
 	form := multipart.NewReader(body, parameters["boundary"])
-	for {
+	var image []byte
+	for range maxParts {
 		part, err := form.NextPart()
+		if err == io.EOF && image != nil {
+			return image, nil
+		}
 		if err != nil {
 			return nil, liveness.ErrBadRequest
 		}
-		if part.FormName() != "image" || part.FileName() == "" {
-			continue
-		}
-		image, err := io.ReadAll(io.LimitReader(part, maxFile+1))
-		if err != nil {
+		switch part.FormName() {
+		case "image":
+			if image != nil || part.FileName() == "" {
+				return nil, liveness.ErrBadRequest
+			}
+			if image, err = readFile(part); err != nil {
+				return nil, err
+			}
+		case "image_bytes":
 			return nil, liveness.ErrBadRequest
 		}
-		if len(image) > maxFile {
-			return nil, liveness.ErrImageTooLarge
-		}
-		return image, nil
 	}
+	return nil, liveness.ErrBadRequest
+}
+
+// readFile never gives nil without an error: an empty file is an image that cannot be read.
+func readFile(part io.Reader) ([]byte, error) {
+	file, err := io.ReadAll(io.LimitReader(part, maxFile+1))
+	if err != nil {
+		return nil, liveness.ErrBadRequest
+	}
+	if len(file) > maxFile {
+		return nil, liveness.ErrImageTooLarge
+	}
+	return file, nil
 }
 
 func requestError(err error) error {

@@ -108,6 +108,40 @@ func TestSelfies(t *testing.T) {
 	}
 }
 
+// Whoever forwards the form may take another picture than the one that was judged.
+func TestOneSelfieAForm(t *testing.T) {
+	file, err := os.ReadFile(portrait)
+	if err != nil {
+		t.Fatal(err)
+	}
+	url, _ := start(t)
+	for fields, code := range map[string]string{
+		"image":             "",
+		"note image note":   "",
+		"image image":       "004",
+		"image image_bytes": "004",
+		"image_bytes image": "004",
+		"note":              "004",
+		"image" + strings.Repeat(" note", maxParts): "004",
+	} {
+		body := &bytes.Buffer{}
+		writer := multipart.NewWriter(body)
+		for _, field := range strings.Fields(fields) {
+			part, err := writer.CreateFormFile(field, "selfie.png")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if field != "note" {
+				_, _ = part.Write(file)
+			}
+		}
+		_ = writer.Close()
+		if _, said := post(t, url, writer.FormDataContentType(), body); said.Code != code || said.Success != (code == "") {
+			t.Errorf("%s: %+v", fields, said)
+		}
+	}
+}
+
 func TestOtherRequests(t *testing.T) {
 	url, _ := start(t)
 	for name, test := range map[string]struct {

@@ -13,7 +13,7 @@ const CURES = {
   "001": {
     title: "The API key was not accepted",
     cure: [
-      "Copy the key again, without blanks: the server printed it when it started.",
+      "Copy the key again, without blanks. The server's operator has it; without configured keys the server printed one when it started.",
       "Was the server started with keys of your own (LIVENESS_API_KEYS)? Then one of those is meant.",
       "A server without keys of its own makes a new key at every start; the old one no longer counts.",
     ],
@@ -205,8 +205,8 @@ function storeKey() {
 
 function describeStorage() {
   $("key-help").textContent = $("remember").checked
-    ? "The server printed it when it started. It stays in this browser until you clear the mark."
-    : "The server printed it when it started. It is kept until this tab is closed.";
+    ? "Its operator has it; without configured keys the server printed one when it started. It stays in this browser until you clear the mark."
+    : "Its operator has it; without configured keys the server printed one when it started. It is kept until this tab is closed.";
 }
 
 function readKey() {

@@ -33,6 +33,10 @@ impl Outcome {
     }
 }
 
+/// Why the server refused, in its own words: nothing of what was sent is in them.
+#[derive(Debug, Clone)]
+pub struct Reason(pub String);
+
 /// What the library said.
 pub fn answer(result: &Result<Verdict, Error>, details: bool) -> Response {
     let (status, outcome) = match result {
@@ -152,12 +156,14 @@ impl Refusal {
 
     pub fn response(self, details: bool) -> Response {
         let outcome = Outcome::Error(self.error.code());
+        let reason = Reason(self.error.detail().to_owned());
         let mut response = json(
             self.status,
             outcome,
             response::to_json(&Err(self.error), details),
         );
         response.headers_mut().extend(self.header);
+        response.extensions_mut().insert(reason);
         response
     }
 }

@@ -1,12 +1,13 @@
 //! What an operator can choose, by flags or by the environment.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use axum::http::{HeaderValue, Uri};
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use tracing::level_filters::LevelFilter;
 
 use crate::MAX_IMAGE_BYTES;
@@ -14,6 +15,7 @@ use crate::MAX_IMAGE_BYTES;
 const AFTER_HELP: &str = "\
 API keys: LIVENESS_API_KEYS holds them, separated by commas; a flag would show them to every user
 of the machine. Without it and without --keys-file a key is generated and printed once.
+In the file of --keys-file, empty lines and those that begin with # are skipped.
 LIVENESS_ONNXRUNTIME names an ONNX Runtime library, like --onnxruntime.
 Signals: SIGTERM and SIGINT finish what is running and stop, at once if they come again; SIGHUP
 reads keys and certificate again.";
@@ -161,6 +163,47 @@ pub struct Options {
     pub log_level: LevelFilter,
 }
 
+/// Variables that no flag stands for: the keys, and those of the library and its bindings.
+const OTHER_VARIABLES: [&str; 3] = [
+    "LIVENESS_API_KEYS",
+    "LIVENESS_ONNXRUNTIME",
+    "LIVENESS_LIBRARY",
+];
+
+/// Names of environment variables that look as if they were for the server, which knows none of
+/// them: a limit with a slip in its name is no limit.
+pub fn unknown_variables() -> Vec<String> {
+    let text = |text: OsString| text.to_string_lossy().into_owned();
+    unknown(std::env::vars_os().map(|(name, value)| (text(name), text(value))))
+}
+
+fn unknown(variables: impl Iterator<Item = (String, String)>) -> Vec<String> {
+    let command = Options::command();
+    let known = |name: &str| {
+        OTHER_VARIABLES.contains(&name)
+            || command
+                .get_arguments()
+                .filter_map(|argument| argument.get_env())
+                .any(|known| known == name)
+    };
+    let mut names: Vec<_> = variables
+        .filter(|(name, value)| {
+            name.starts_with("LIVENESS_") && !known(name) && !of_kubernetes(name, value)
+        })
+        .map(|(name, _)| name)
+        .collect();
+    names.sort();
+    names
+}
+
+/// Kubernetes tells every container where its services are: LIVENESS_PORT and more, for one that is called
+/// liveness.
+fn of_kubernetes(name: &str, value: &str) -> bool {
+    name.contains("_SERVICE_")
+        || name.contains("_PORT_")
+        || name.ends_with("_PORT") && value.contains("://")
+}
+
 impl Options {
     /// The library's configuration.
     pub fn engine(&self) -> liveness::Config {
@@ -253,6 +296,29 @@ mod tests {
         assert_eq!(options.engine().max_pixels, 1000);
         let options = self::options(&["--time-limit", "0.5"]).unwrap();
         assert_eq!(options.engine().time_limit, Duration::from_millis(500));
+    }
+
+    #[test]
+    fn variables_with_a_slip_are_found() {
+        let variables = [
+            ("LIVENESS_QUEU", "1"),
+            ("LIVENESS_API_KEY", "private"),
+            ("LIVENESS_PORT", "9000"),
+            ("LIVENESS_QUEUE", "1"),
+            ("LIVENESS_LOG", "info"),
+            ("LIVENESS_CORS_ORIGINS", "*"),
+            ("LIVENESS_API_KEYS", "private"),
+            ("LIVENESS_ONNXRUNTIME", "a.so"),
+            ("LIVENESS_SERVER_PORT", "tcp://10.0.0.1:8080"),
+            ("LIVENESS_PORT_8080_TCP_ADDR", "10.0.0.1"),
+            ("LIVENESS_SERVICE_HOST", "10.0.0.1"),
+            ("HOME", "/"),
+        ];
+        let variables = variables.map(|(name, value)| (name.into(), value.into()));
+        assert_eq!(
+            unknown(variables.into_iter()),
+            ["LIVENESS_API_KEY", "LIVENESS_PORT", "LIVENESS_QUEU"]
+        );
     }
 
     #[test]

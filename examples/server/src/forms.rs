@@ -28,7 +28,7 @@ const MAX_LINES: usize = MAX_DIGITS / MIN_LINE;
 const SLACK: usize = 64 << 10;
 /// The longest base64 text of a permitted image, and whatever comes with it, not escaped.
 const MAX_TEXT: usize = MAX_DIGITS + MAX_LINES * 2 + SLACK;
-/// Parts of a form. The contract knows three, of which two may come together.
+/// Parts of a form. The contract knows three.
 const MAX_PARTS: usize = 32;
 /// Longest value of the field `details` that is looked at.
 const MAX_FLAG: usize = 16;
@@ -159,6 +159,8 @@ fn flag(value: &[u8]) -> Result<bool, Refusal> {
 struct Fields {
     /// The image, or why it is none: that comes after what is wrong with the request.
     payload: Option<Result<Payload, Refusal>>,
+    /// An input of a page that was left empty: browsers send it beside the one that was filled in.
+    empty: Option<Payload>,
     details: bool,
 }
 
@@ -167,21 +169,29 @@ impl Fields {
     fn expect_first(&self) -> Result<(), Refusal> {
         match self.payload {
             None => Ok(()),
-            Some(_) => Err(Refusal::malformed(
-                "there is more than one image: send image or image_bytes, once",
-            )),
+            Some(_) => Err(more_than_one()),
+        }
+    }
+
+    /// Counts only where nothing else is there.
+    fn leave_empty(&mut self, payload: Payload) -> Result<(), Refusal> {
+        match self.empty.replace(payload) {
+            None => Ok(()),
+            Some(_) => Err(no_image()),
         }
     }
 
     fn upload(self) -> Result<Upload, Refusal> {
-        let payload = self
-            .payload
-            .ok_or_else(|| Refusal::malformed("neither image nor image_bytes is there"))??;
+        let payload = self.payload.or(self.empty.map(Ok)).ok_or_else(no_image)??;
         Ok(Upload {
             payload,
             details: self.details,
         })
     }
+}
+
+fn no_image() -> Refusal {
+    Refusal::malformed("neither image nor image_bytes is there")
 }
 
 fn image_is_a_file() -> Refusal {
@@ -193,6 +203,7 @@ async fn multipart(reader: &mut Reader, boundary: &str) -> Result<Upload, Refusa
     let progress = Progress::default();
     let mut parts = Multipart::new(Box::pin(reader.pieces(&progress)), boundary);
     let mut count = 0;
+    let mut seen = (false, false);
     while let Some(field) = parts.next_field().await.map_err(fault)? {
         progress.made();
         count += 1;
@@ -201,19 +212,30 @@ async fn multipart(reader: &mut Reader, boundary: &str) -> Result<Upload, Refusa
                 "the form has too many parts: send image or image_bytes, and optionally details",
             ));
         }
-        let name = name(&field);
-        let part = Part {
+        let name = named(&field, "name");
+        let mut part = Part {
             field,
+            first: None,
             progress: &progress,
         };
         match name.as_deref() {
             Some(b"image") => {
-                fields.expect_first()?;
-                fields.payload = Some(part.file().await?.map(Payload::File));
+                expect_once(&mut seen.0)?;
+                if part.names_no_file() && part.is_empty().await? {
+                    fields.leave_empty(Payload::File(Vec::new()))?;
+                } else {
+                    fields.expect_first()?;
+                    fields.payload = Some(part.file().await?.map(Payload::File));
+                }
             }
             Some(b"image_bytes") => {
-                fields.expect_first()?;
-                fields.payload = Some(Ok(Payload::Base64(part.text().await?)));
+                expect_once(&mut seen.1)?;
+                if part.is_empty().await? {
+                    fields.leave_empty(Payload::Base64(Vec::new()))?;
+                } else {
+                    fields.expect_first()?;
+                    fields.payload = Some(Ok(Payload::Base64(part.text().await?)));
+                }
             }
             Some(b"details") => fields.details |= flag(&part.short().await?)?,
             _ => part.skip().await?,
@@ -226,9 +248,21 @@ async fn multipart(reader: &mut Reader, boundary: &str) -> Result<Upload, Refusa
 }
 
 /// Not what the parser takes for it: that looks into quoted file names too.
-fn name(field: &Field) -> Option<Vec<u8>> {
+fn named(field: &Field, parameter_name: &str) -> Option<Vec<u8>> {
     let disposition = field.headers().get(header::CONTENT_DISPOSITION)?;
-    parameter(disposition.as_bytes(), "name")
+    parameter(disposition.as_bytes(), parameter_name)
+}
+
+/// A field may come once, even where it is empty the other time.
+fn expect_once(seen: &mut bool) -> Result<(), Refusal> {
+    match std::mem::replace(seen, true) {
+        false => Ok(()),
+        true => Err(more_than_one()),
+    }
+}
+
+fn more_than_one() -> Refusal {
+    Refusal::malformed("there is more than one image: send image or image_bytes, once")
 }
 
 fn fault(error: multer::Error) -> Refusal {
@@ -244,11 +278,31 @@ fn fault(error: multer::Error) -> Refusal {
 /// A part of a form while it arrives.
 struct Part<'a> {
     field: Field<'a>,
+    /// What was read to see whether there is anything.
+    first: Option<Bytes>,
     progress: &'a Progress,
 }
 
 impl Part<'_> {
+    /// As browsers send a file that was not chosen.
+    fn names_no_file(&self) -> bool {
+        named(&self.field, "filename").is_some_and(|name| name.is_empty())
+    }
+
+    async fn is_empty(&mut self) -> Result<bool, Refusal> {
+        while let Some(piece) = self.piece().await? {
+            if !piece.is_empty() {
+                self.first = Some(piece);
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     async fn piece(&mut self) -> Result<Option<Bytes>, Refusal> {
+        if let Some(first) = self.first.take() {
+            return Ok(Some(first));
+        }
         let piece = self.field.chunk().await.map_err(fault)?;
         self.progress.made();
         Ok(piece)
@@ -425,6 +479,7 @@ fn json(body: &[u8]) -> Result<Upload, Refusal> {
     }
     Fields {
         payload: object.image_bytes.map(|Text(payload)| payload),
+        empty: None,
         details: object.details.unwrap_or_default(),
     }
     .upload()

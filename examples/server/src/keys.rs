@@ -233,6 +233,8 @@ fn first(path: &Path) -> io::Result<(String, bool)> {
 }
 
 fn listed(text: &str, path: &Path) -> Result<Vec<Hash>, KeysError> {
+    // Editors of Windows put a byte order mark there, which nobody sees.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     hashes(lines, &path.display().to_string())
 }
@@ -373,6 +375,18 @@ mod tests {
         assert!(keys.reload().await.is_err() && valid("new-key"));
         std::fs::write(&path, "").unwrap();
         assert!(keys.reload().await.unwrap() && !valid("new-key") && valid("fixed-key"));
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_a_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys");
+        for text in ["\u{feff}first-key\n", "\u{feff}# for the app\nfirst-key"] {
+            std::fs::write(&path, text).unwrap();
+            let keys = Keys::load(None, Some(&path)).unwrap().unwrap();
+            assert!(accepts(&keys, &headers("x-api-key", "first-key")));
+            assert_eq!(keys.count(), 1);
+        }
     }
 
     /// A pipe for example: to read it again would wait for a writer, and find nothing or keys of nobody.

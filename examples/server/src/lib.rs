@@ -25,7 +25,7 @@ mod server;
 mod telemetry;
 mod texts;
 
-pub use config::Options;
+pub use config::{Options, unknown_variables};
 pub use keys::{Keys, KeysError};
 pub use log::{end as end_log, line as log_line};
 pub use server::{Control, Server, StartError};

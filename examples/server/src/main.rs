@@ -11,8 +11,11 @@ use std::sync::Arc;
 
 use clap::Parser;
 use liveness::Engine;
-use liveness_server::{Control, Keys, Options, Server, end_log, install_telemetry, log_line};
+use liveness_server::{
+    Control, Keys, Options, Server, end_log, install_telemetry, log_line, unknown_variables,
+};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::warn;
 
 /// Holds API keys, separated by commas. There is no flag: it would show them to every user of the
 /// machine.
@@ -26,6 +29,13 @@ fn main() -> ExitCode {
     if let Err(cause) = install_telemetry(options.log_level) {
         eprintln!("liveness-server: {cause}");
         return ExitCode::FAILURE;
+    }
+    for variable in unknown_variables() {
+        // The name only: the value may be a key.
+        warn!(
+            variable,
+            "the server does not know this environment variable: --help lists those it knows"
+        );
     }
     let outcome = start(options);
     if let Err(cause) = &outcome {

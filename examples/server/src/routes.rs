@@ -195,10 +195,11 @@ impl App {
     }
 
     /// Refuses what asks for nothing that could be done.
-    fn refuse(&self, request: Request, refusal: Refusal) -> Refusal {
+    fn refuse(&self, request: Request, refusal: Refusal) -> Response {
         let (parts, body) = request.into_parts();
+        let details = matches!(forms::details(parts.uri.query()), Ok(true));
         Reader::new(&parts, body, 0, self.patience).drain(self.admission.drain());
-        refusal
+        refusal.response(details)
     }
 
     /// All that can be told before the body is read, in the order of the contract.

@@ -11,6 +11,8 @@ use axum_server::accept::DefaultAcceptor;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::sync::watch;
 use tokio::time::sleep;
 use tracing::{error, info};
@@ -174,7 +176,7 @@ impl Control {
             return;
         };
         let files = apart(|| Ok((std::fs::read(cert)?, std::fs::read(key)?)));
-        let result = match files.await {
+        let result = match files.await.and_then(in_pem) {
             Ok((cert, key)) => tls.reload_from_pem(cert, key).await,
             Err(cause) => Err(cause),
         };
@@ -254,12 +256,31 @@ async fn certificate(options: &Options) -> Result<Option<RustlsConfig>, StartErr
     };
     // Fails only where the program has chosen a provider already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    RustlsConfig::from_pem_file(cert, key)
-        .await
-        .map(Some)
-        .map_err(|cause| StartError::Certificate {
-            cert: cert.clone(),
-            key: key.clone(),
-            cause,
-        })
+    let files = || in_pem((std::fs::read(cert)?, std::fs::read(key)?));
+    let result = match files() {
+        Ok((cert, key)) => RustlsConfig::from_pem(cert, key).await,
+        Err(cause) => Err(cause),
+    };
+    result.map(Some).map_err(|cause| StartError::Certificate {
+        cert: cert.clone(),
+        key: key.clone(),
+        cause,
+    })
+}
+
+/// Refuses files without anything to use, of which the TLS library says only that something is
+/// missing.
+fn in_pem((cert, key): (Vec<u8>, Vec<u8>)) -> io::Result<(Vec<u8>, Vec<u8>)> {
+    if let Err(pem::Error::NoItemsFound) = CertificateDer::from_pem_slice(&cert) {
+        return Err(io::Error::other(
+            "the file of the certificate holds no certificate in PEM",
+        ));
+    }
+    if let Err(pem::Error::NoItemsFound) = PrivateKeyDer::from_pem_slice(&key) {
+        return Err(io::Error::other(
+            "the file of the key holds no private key in PEM; an encrypted one is not read: \
+             decrypt it with openssl pkey -in OLD -out NEW",
+        ));
+    }
+    Ok((cert, key))
 }

@@ -12,12 +12,12 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::Response;
 use tracing::level_filters::LevelFilter;
-use tracing::{Instrument, Span, info, info_span};
+use tracing::{Instrument, Span, debug, info, info_span};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
-use crate::answer::Outcome;
+use crate::answer::{Outcome, Reason};
 use crate::keys::hexadecimal;
 use crate::log;
 use crate::routes::{App, is_check};
@@ -103,7 +103,11 @@ impl Account {
         if let Some(outcome) = outcome.filter(|_| is_check(&self.route)) {
             metrics.outcome(outcome);
         }
+        let reason = response.extensions().get::<Reason>();
         self.span.in_scope(|| {
+            if let Some(Reason(reason)) = reason.filter(|reason| !reason.0.is_empty()) {
+                debug!(reason, "refused");
+            }
             info!(
                 status,
                 code = outcome.map(Outcome::code),

@@ -431,6 +431,62 @@ async fn wrong_methods_and_addresses() {
     }
 }
 
+/// As browsers send a page's form of which only one input was filled in.
+#[tokio::test]
+async fn an_input_that_was_left_empty_is_absent_beside_the_other() {
+    let server = start(&[]).await;
+    let image = portrait();
+    let file = |name: &'static str, bytes: &[u8]| Part::bytes(bytes.to_vec()).file_name(name);
+    let text = || Part::text(STANDARD.encode(&image));
+    let (unselected, selected) = (|| file("", b""), || file("a.png", &image));
+    let filled = [
+        [("image", unselected()), ("image_bytes", text())],
+        [("image_bytes", text()), ("image", unselected())],
+        [("image", selected()), ("image_bytes", Part::text(""))],
+        [("image_bytes", Part::text("")), ("image", selected())],
+    ];
+    let refused = [
+        [("image", unselected()), ("image_bytes", Part::text(""))],
+        [("image", unselected()), ("image", selected())],
+        [("image_bytes", text()), ("image_bytes", Part::text(""))],
+        [("image", file("", &image)), ("image_bytes", text())],
+        [("image_bytes", text()), ("image", file("a.png", b""))],
+    ];
+    let form = |parts: [(&'static str, Part); 2]| {
+        let add = |form: Form, (name, part)| form.part(name, part);
+        parts.into_iter().fold(Form::new(), add)
+    };
+    for (index, parts) in filled.into_iter().enumerate() {
+        let answer = send(server.post().multipart(form(parts))).await;
+        assert_eq!(answer.body, expected(&image), "form {index}");
+    }
+    for (index, parts) in refused.into_iter().enumerate() {
+        let answer = send(server.post().multipart(form(parts))).await;
+        assert_eq!(answer.body, failure("004"), "form {index}");
+    }
+    // Alone they are a picture that cannot be read.
+    for alone in [("image", unselected()), ("image_bytes", Part::text(""))] {
+        let form = Form::new().part(alone.0, alone.1);
+        send(server.post().multipart(form))
+            .await
+            .is_failure(400, "002");
+    }
+}
+
+#[tokio::test]
+async fn an_address_without_anything_says_so_with_details() {
+    let server = start(&[]).await;
+    for (method, path, said) in [
+        (Method::POST, "/nothing", "POST to /liveness/"),
+        (Method::DELETE, "/healthz", "GET, HEAD only"),
+    ] {
+        let url = format!("{}{path}?details=true", server.base);
+        let answer = send(server.client.request(method, url)).await.json();
+        let reason = answer["details"]["reason"].as_str().unwrap();
+        assert!(reason.contains(said), "{reason}");
+    }
+}
+
 #[tokio::test]
 async fn unreadable_images_are_002() {
     let server = start(&[]).await;

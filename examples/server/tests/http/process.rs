@@ -246,6 +246,21 @@ async fn nothing_that_was_sent_is_logged_or_stored() {
             );
         }
     }
+    let refused = lines.iter().filter(|line| line["message"] == "refused");
+    let reasons: Vec<_> = refused
+        .map(|line| line["reason"].as_str().unwrap())
+        .collect();
+    let said = [
+        "no JSON object",
+        "content type",
+        "X-API-Key",
+        "POST to /liveness/",
+        "GET, HEAD only",
+    ];
+    assert_eq!(reasons.len(), said.len(), "{reasons:?}");
+    for (reason, said) in reasons.iter().zip(said) {
+        assert!(reason.contains(said), "{reason}");
+    }
     for line in &lines {
         assert!(
             line["level"].is_string() && line["timestamp"].is_string(),
@@ -305,6 +320,20 @@ async fn options_come_from_the_environment_too() {
     let answer = send(request.multipart(file(portrait()))).await;
     assert_eq!(answer.json()["details"]["threshold"], 0.125);
     assert_eq!(program.stop("TERM"), "");
+}
+
+#[tokio::test]
+async fn variables_that_nobody_reads_are_told_without_their_values() {
+    let program = Program::start(
+        program()
+            .env("LIVENESS_API_KEYS", KEY)
+            .env("LIVENESS_API_KEY", "private"),
+    );
+    let log = program.stop("TERM");
+    let told = r#""variable":"LIVENESS_API_KEY""#;
+    assert!(log.contains(told) && log.contains("WARN"), "{log}");
+    assert!(!log.contains("private"), "{log}");
+    assert_eq!(log.matches(r#""variable""#).count(), 1, "{log}");
 }
 
 #[tokio::test]
@@ -556,6 +585,10 @@ fn what_cannot_work_is_said_at_once() {
         (
             program().env("LIVENESS_API_KEYS", "two words"),
             "visible ASCII",
+        ),
+        (
+            program().env("LIVENESS_API_KEYS", ","),
+            "LIVENESS_API_KEYS holds no API key",
         ),
         (
             program().env("LIVENESS_API_KEYS", OsStr::from_bytes(b"s\xfc\xdf")),

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use clap::Parser;
+use liveness_server::{Keys, Options, Server};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -133,6 +135,27 @@ async fn browsers_are_told_to_stay_with_https() {
         answer.starts_with("HTTP/1.1 200")
             && answer.contains("strict-transport-security: max-age=")
     );
+}
+
+#[tokio::test]
+async fn what_a_file_lacks_is_said() {
+    let (files, _) = Files::new();
+    let [cert, key] = ["cert.pem", "key.pem"].map(|name| files.path(name));
+    let encrypted =
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMAA=\n-----END ENCRYPTED PRIVATE KEY-----\n";
+    let other = files.path("encrypted.pem");
+    std::fs::write(&other, encrypted).unwrap();
+    for (cert, key, said) in [
+        (&key, &key, "holds no certificate in PEM"),
+        (&cert, &cert, "holds no private key in PEM"),
+        (&cert, &other, "openssl pkey -in OLD -out NEW"),
+    ] {
+        let options = ["liveness-server", "--tls-cert", cert, "--tls-key", key];
+        let options = Options::try_parse_from(options).unwrap();
+        let (keys, _) = Keys::generate().unwrap();
+        let cause = Server::bind(options, keys).await.err().unwrap().to_string();
+        assert!(cause.contains(said), "{cause}");
+    }
 }
 
 #[tokio::test]

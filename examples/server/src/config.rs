@@ -227,11 +227,15 @@ impl Options {
     }
 }
 
+/// The clock cannot count to the end of any time.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+
 fn seconds(text: &str) -> Result<Duration, String> {
     text.parse()
         .ok()
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .ok_or_else(|| "give a number of seconds, such as 10 or 0.5".into())
+        .filter(|time| *time <= LONGEST)
+        .ok_or_else(|| "give a number of seconds, such as 10 or 0.5, a year's at most".into())
 }
 
 /// A time within which a sender has to get something done.
@@ -329,6 +333,7 @@ mod tests {
             &["--max-pixels", "0"],
             &["--idle-timeout", "-1"],
             &["--idle-timeout", "NaN"],
+            &["--header-timeout", "1e19"],
             &["--log-level", "loud"],
             &["--address", "localhost"],
         ] {

@@ -80,10 +80,12 @@ impl Form {
                 "the content type is missing or unknown: send multipart/form-data, application/x-www-form-urlencoded or application/json",
             )
         };
-        let kind = headers
-            .get(header::CONTENT_TYPE)
-            .ok_or_else(unknown)?
-            .as_bytes();
+        let mut kinds = headers.get_all(header::CONTENT_TYPE).iter();
+        // Of two, another reader could take the other one.
+        let (Some(kind), None) = (kinds.next(), kinds.next()) else {
+            return Err(unknown());
+        };
+        let kind = kind.as_bytes();
         match essence(kind).to_ascii_lowercase().as_slice() {
             b"application/json" => Ok(Form::Json),
             b"application/x-www-form-urlencoded" => Ok(Form::UrlEncoded),
@@ -238,7 +240,12 @@ async fn multipart(reader: &mut Reader, boundary: &str) -> Result<Upload, Refusa
                 }
             }
             Some(b"details") => fields.details |= flag(&part.short().await?)?,
-            _ => part.skip().await?,
+            Some(_) => part.skip().await?,
+            None => {
+                return Err(Refusal::malformed(
+                    "a part of the form has no name, or more than one: let the HTTP client write it",
+                ));
+            }
         }
     }
     drop(parts);

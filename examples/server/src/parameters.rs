@@ -8,24 +8,32 @@ pub fn essence(header: &[u8]) -> &[u8] {
     cut(header).0.trim_ascii()
 }
 
-/// The value of the first parameter with the name, in whatever case; `None` where there is none, or
-/// a quotation does not end.
+/// The value of the parameter with the name, in whatever case; `None` where there is none, a quotation does not end before
+/// it, or there are several, of which another reader could take another one.
 pub fn parameter(header: &[u8], name: &str) -> Option<Vec<u8>> {
+    let mut found =
+        parameters(header).filter(|(found, _)| found.eq_ignore_ascii_case(name.as_bytes()));
+    let (_, value) = found.next()?;
+    found.next().is_none().then_some(value)
+}
+
+/// Names and values, up to a quotation that does not end.
+fn parameters(header: &[u8]) -> impl Iterator<Item = (&[u8], Vec<u8>)> {
     let mut rest = cut(header).1;
-    while let Some(text) = rest {
-        let end = text.iter().position(|byte| b"=;".contains(byte))?;
-        let (found, after) = (text[..end].trim_ascii(), &text[end + 1..]);
-        if text[end] == b';' {
-            rest = Some(after);
-            continue;
+    std::iter::from_fn(move || {
+        loop {
+            let text = rest.take()?;
+            let end = text.iter().position(|byte| b"=;".contains(byte))?;
+            let (name, after) = (text[..end].trim_ascii(), &text[end + 1..]);
+            if text[end] == b';' {
+                rest = Some(after);
+                continue;
+            }
+            let (value, next) = value(after)?;
+            rest = next;
+            return Some((name, value));
         }
-        let (value, next) = value(after)?;
-        if found.eq_ignore_ascii_case(name.as_bytes()) {
-            return Some(value);
-        }
-        rest = next;
-    }
-    None
+    })
 }
 
 /// What stands before the first semicolon, and what after it.
@@ -84,7 +92,7 @@ mod tests {
             br#"form-data; filename="a; name=details.png"; name="image""#,
             br#"form-data; filename="\"; name=\"details"; name="image""#,
             br#"form-data; filename="a\\"; name="image""#,
-            br#"form-data; filename="a" b; name="image"; name="details""#,
+            br#"form-data; filename="a" b; name="image"; size=1"#,
             b"form-data; filename=\"\xfc.png\"; name=\"im\\age\"",
             b"form-data;; name; =; filename*=UTF-8''a.png; name=image; filename=\"",
         ] {
@@ -108,6 +116,8 @@ mod tests {
             br#"form-data; name="image"#,
             br#"form-data; name="image\""#,
             br#"form-data; name="image\"#,
+            br#"form-data; name="image"; name="details""#,
+            b"form-data; name=image; NAME=image",
         ] {
             let shown = String::from_utf8_lossy(header);
             assert_eq!(name(header), None, "{shown}");

@@ -473,6 +473,43 @@ async fn an_input_that_was_left_empty_is_absent_beside_the_other() {
     }
 }
 
+/// Whoever reads the same request otherwise would find another picture in it.
+#[tokio::test]
+async fn what_is_said_twice_is_004() {
+    let server = start(&[]).await;
+    let part = |boundary: &str, name: &str, file: &[u8]| {
+        let head = format!(
+            "--{boundary}\r\nContent-Disposition: form-data; {name}; filename=\"a\"\r\n\r\n"
+        );
+        let end = format!("\r\n--{boundary}--\r\n");
+        [head.as_bytes(), file, end.as_bytes()].concat()
+    };
+    let image = r#"name="image""#;
+    let one = part("x", image, &portrait());
+    let both = [&one[..], &part("y", image, b"no image")].concat();
+    let two_names = part("x", r#"name="image"; name="other""#, &portrait());
+    let sent = |kinds: &[&str], body: &[u8]| {
+        let request = server.post().body(body.to_vec());
+        let add =
+            |request: reqwest::RequestBuilder, kind: &&str| request.header("content-type", *kind);
+        kinds.iter().fold(request, add)
+    };
+    let (x, y) = (
+        "multipart/form-data; boundary=x",
+        "multipart/form-data; boundary=y",
+    );
+    assert_eq!(send(sent(&[x], &one)).await.status, 200);
+    for (kinds, body) in [
+        (&["multipart/form-data; boundary=x; boundary=y"][..], &both),
+        (&["multipart/form-data; boundary=y; boundary=x"], &both),
+        (&[x, y], &both),
+        (&[x], &two_names),
+    ] {
+        let answer = send(sent(kinds, body)).await;
+        assert_eq!(answer.body, failure("004"), "{kinds:?}");
+    }
+}
+
 #[tokio::test]
 async fn an_address_without_anything_says_so_with_details() {
     let server = start(&[]).await;

@@ -10,7 +10,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from . import InternalError, Liveness, LivenessError
@@ -77,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(engine: Liveness, options: argparse.Namespace) -> bool:
     """Checks everything; true unless an image ended in 005 or a path does not exist."""
-    paths = [file for path in options.paths for file in _files(path)]
+    paths = [file for path in options.paths for file in _told_files(path)]
     to_line = _csv if options.csv else _json
     sound = True
     try:
@@ -102,23 +102,38 @@ def _write(line: str) -> None:
     sys.stdout.buffer.flush()
 
 
-def _files(path: str) -> Iterator[str]:
-    """The file itself, or the images of a folder sorted by name."""
+def _told_files(path: str) -> list[str]:
+    """The files, and how many were passed over on standard error."""
+    files, passed_over = _files(path)
+    if passed_over:
+        noun = "file" if passed_over == 1 else "files"
+        names = "JPEG, PNG, WebP, BMP, GIF or TIFF"
+        told = f"{_shown(path)}: {passed_over} {noun} passed over: not named like {names}"
+        print(told, file=sys.stderr)
+    return files
+
+
+def _files(path: str) -> tuple[list[str], int]:
+    """The file itself, or a folder's images sorted by name, and how many files are none by name."""
     if path == "-" or not os.path.isdir(path):
-        yield path
-        return
+        return [path], 0
     try:
         entries = sorted(os.scandir(path), key=lambda entry: os.fsencode(entry.name))
     except OSError:
         # The library says why it cannot be read.
-        yield path
-        return
+        return [path], 0
+    files, passed_over = [], 0
     for entry in entries:
         # A link to a folder may lead in a circle.
         if entry.is_dir(follow_symlinks=False):
-            yield from _files(entry.path)
-        elif os.path.splitext(entry.name)[1].lower() in EXTENSIONS and entry.is_file():
-            yield entry.path
+            inner, more = _files(entry.path)
+            files += inner
+            passed_over += more
+        elif os.path.splitext(entry.name)[1].lower() not in EXTENSIONS:
+            passed_over += 1
+        elif entry.is_file():
+            files.append(entry.path)
+    return files, passed_over
 
 
 def _is_there(path: str) -> bool:

@@ -60,7 +60,8 @@ def test_one_line_per_image_in_the_order_given(folder: Path) -> None:
         ("file", f"{folder}/b/c.JPEG", "051"),
         ("file", f"{folder}/b/d.png", "002"),
     ]
-    causes = done.stderr.decode().splitlines()
+    passed_over, *causes = done.stderr.decode().splitlines()
+    assert passed_over.startswith(f"{folder}: 3 files passed over: not named like JPEG, PNG")
     assert [cause.split(":")[0] for cause in causes] == [path for _, path, code in found if code]
 
 

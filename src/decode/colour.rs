@@ -12,6 +12,15 @@ pub(super) fn rgb(y: u8, u: u8, v: u8) -> [u8; 3] {
     ]
 }
 
+/// Writes a pixel of a row. Its samples one by one: so the loop over the row becomes vector instructions, and an array does
+/// not.
+#[inline(always)]
+pub(super) fn put(pixel: &mut [u8; 3], [red, green, blue]: [u8; 3]) {
+    pixel[0] = red;
+    pixel[1] = green;
+    pixel[2] = blue;
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -204,7 +204,7 @@ fn pixels(
     });
     let pieces = match format {
         ImageFormat::Tiff => tiff::pieces(bytes),
-        _ => 1,
+        _ => 0,
     };
     let file = deadline.reader_of_pieces(bytes, pieces);
     let mut reader = ImageReader::with_format(file, format);

@@ -1,5 +1,6 @@
 //! From luma and chroma to RGB, whole rows at a time.
 
+use super::colour::put;
 use crate::simd::{self, Work};
 
 /// Converts rows of one width. A chroma sample covers two by two pixels.
@@ -106,10 +107,7 @@ impl Work for Pixels<'_> {
         let terms = red.iter().zip(green).zip(blue);
         for ((pixel, luma), ((red, green), blue)) in pixels.zip(self.luma).zip(terms) {
             let sample = |term: &i16| (i16::from(*luma) + term).clamp(0, 255) as u8;
-            // One by one: so it becomes vector instructions, and an array does not.
-            pixel[0] = sample(red);
-            pixel[1] = sample(green);
-            pixel[2] = sample(blue);
+            put(pixel, [sample(red), sample(green), sample(blue)]);
         }
     }
 }

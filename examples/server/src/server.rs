@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -175,8 +175,7 @@ impl Control {
         ) else {
             return;
         };
-        let files = apart(|| Ok((std::fs::read(cert)?, std::fs::read(key)?)));
-        let result = match files.await.and_then(in_pem) {
+        let result = match apart(move || read_pem(&cert, &key)).await {
             Ok((cert, key)) => tls.reload_from_pem(cert, key).await,
             Err(cause) => Err(cause),
         };
@@ -256,8 +255,7 @@ async fn certificate(options: &Options) -> Result<Option<RustlsConfig>, StartErr
     };
     // Fails only where the program has chosen a provider already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let files = || in_pem((std::fs::read(cert)?, std::fs::read(key)?));
-    let result = match files() {
+    let result = match read_pem(cert, key) {
         Ok((cert, key)) => RustlsConfig::from_pem(cert, key).await,
         Err(cause) => Err(cause),
     };
@@ -268,9 +266,10 @@ async fn certificate(options: &Options) -> Result<Option<RustlsConfig>, StartErr
     })
 }
 
-/// Refuses files without anything to use, of which the TLS library says only that something is
-/// missing.
-fn in_pem((cert, key): (Vec<u8>, Vec<u8>)) -> io::Result<(Vec<u8>, Vec<u8>)> {
+/// Reads certificate and key. Refuses files without anything to use, of which the TLS library says
+/// only that something is missing.
+fn read_pem(cert: &Path, key: &Path) -> io::Result<(Vec<u8>, Vec<u8>)> {
+    let (cert, key) = (std::fs::read(cert)?, std::fs::read(key)?);
     if let Err(pem::Error::NoItemsFound) = CertificateDer::from_pem_slice(&cert) {
         return Err(io::Error::other(
             "the file of the certificate holds no certificate in PEM",

@@ -51,10 +51,12 @@ impl Plain {
     ) -> Option<Picture<'static>> {
         let [width, height] = self.size();
         limits.check_size(width, height).ok()?;
-        let header = Header::of(self)?;
         match unit_for(overview, width, height) {
             1 => None,
-            unit => header.decode(unit, header.whole(), deadline),
+            unit => {
+                let header = Header::of(self)?;
+                header.decode(unit, header.whole(), deadline)
+            }
         }
     }
 

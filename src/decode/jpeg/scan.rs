@@ -10,7 +10,7 @@ use super::header::{Component, Header};
 use super::huffman::{AcCode, DcCode, Shared};
 use super::idct::{Method, ZIGZAG, sample};
 use crate::deadline::Deadline;
-use crate::decode::colour::rgb;
+use crate::decode::colour::{put, rgb};
 use crate::simd::{self, Work};
 
 /// A mean of a block beyond this is no picture's.
@@ -249,11 +249,7 @@ impl Work for Colours<'_> {
     fn run(self) {
         let [luma, blue, red] = self.0;
         for (((pixel, y), u), v) in self.1.iter_mut().zip(luma).zip(blue).zip(red) {
-            let [r, g, b] = rgb(*y, *u, *v);
-            // One by one: so it becomes vector instructions, and an array does not.
-            pixel[0] = r;
-            pixel[1] = g;
-            pixel[2] = b;
+            put(pixel, rgb(*y, *u, *v));
         }
     }
 }

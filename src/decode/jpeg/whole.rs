@@ -41,11 +41,12 @@ pub(super) fn decode(header: &Header<'_>, deadline: &Deadline) -> Option<Dynamic
 
 fn coloured(planes: &[Plane], header: &Header<'_>) -> Vec<u8> {
     let mut rgb = vec![0; 3 * header.width * header.height];
-    let [across, down] = header.components[0].blocks;
-    let mut colours: Vec<Colour<'_>> = planes[1..]
-        .iter()
-        .map(|plane| Colour::new(plane, [across, down], [header.width, header.height]))
-        .collect();
+    let colour = |plane| {
+        // A component of colour has one block in an MCU.
+        let ratio = header.components[0].blocks;
+        Colour::new(plane, ratio, [header.width, header.height])
+    };
+    let mut colours: Vec<_> = planes[1..].iter().map(colour).collect();
     for (at, row) in rgb.chunks_exact_mut(3 * header.width).enumerate() {
         let luma = &planes[0].samples[at * planes[0].stride..][..header.width];
         let lines = colours.iter_mut().map(|colour| colour.line(at));

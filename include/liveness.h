@@ -240,6 +240,12 @@
 #define LIVENESS_REASON_BLURRED 4096
 
 /**
+ * Reason bit "not_upright", beside "no_face": there is a face in the picture turned by a quarter, or upside down.
+ * liveness_last_error says which way to turn it.
+ */
+#define LIVENESS_REASON_NOT_UPRIGHT 8192
+
+/**
  * Version of the binary interface that a header describes. It changes only when a program that
  * was built with an older header would break; functions, constants and struct fields are added
  * without changing it.

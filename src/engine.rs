@@ -132,9 +132,10 @@ impl Engine {
         let decoded = decode(image, &self.limits, &self.overview, &deadline)?;
         let decode = clock.lap();
         deadline.check()?;
-        let faces = self.detector.faces(&decoded.picture)?;
         let size = [decoded.picture.width(), decoded.picture.height()];
-        let face = self.detector.only(&faces, size, self.second_face_ratio)?;
+        let face = self
+            .detector
+            .face(&decoded.picture, self.second_face_ratio, &deadline)?;
         let detect = clock.lap();
         deadline.check()?;
         let glances = glances(&self.mask, &self.spoof, size, &face)?;

@@ -97,13 +97,8 @@ impl MaskClassifier {
     fn logit(&self, image: &Picture, face: &Face) -> Result<f64, Error> {
         let aligned = align(image, &face.points, self.size)?;
         let side = self.size as usize;
-        let outputs = self.network.run(&tensor(&aligned, side, side)?)?;
-        let [logit] = outputs.as_slice() else {
-            return Err(self
-                .network
-                .fault("it gave the wrong number of outputs".into()));
-        };
-        self.network.expect_shape(logit, &[1, 1])?;
+        let [logit] = self.network.run(&tensor(&aligned, side, side)?)?;
+        self.network.expect_shape(&logit, &[1, 1])?;
         Ok(f64::from(logit.data[0]))
     }
 

@@ -59,6 +59,9 @@ pub(crate) struct DetectorEntry {
     /// How certain the face that is judged must be; without it `score_threshold` is enough.
     #[serde(default)]
     pub judged: JudgedFace,
+    /// How certain a face must be to be upright for sure; without it every one is compared.
+    #[serde(default)]
+    pub upright: UprightFace,
 }
 
 /// Score that the face of a selfie must have: `score` less `slope` times the share of its height in the
@@ -67,6 +70,24 @@ pub(crate) struct DetectorEntry {
 pub(crate) struct JudgedFace {
     pub score: f32,
     pub slope: f32,
+}
+
+/// Score from which on a face is upright for sure: `score` and `slope` times the share of its height in the image's
+/// long side, which counts as 1 at most. With a lower one it is compared with what there is in the picture turned.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub(crate) struct UprightFace {
+    pub score: f32,
+    pub slope: f32,
+}
+
+impl Default for UprightFace {
+    /// No face is.
+    fn default() -> Self {
+        UprightFace {
+            score: 1.0,
+            slope: 0.0,
+        }
+    }
 }
 
 /// The mask classifier.
@@ -322,6 +343,9 @@ impl Manifest {
         let judged = self.detector.judged;
         range("detector.judged.score", judged.score.into(), 0.0, 1.0)?;
         range("detector.judged.slope", judged.slope.into(), 0.0, 1.0)?;
+        let upright = self.detector.upright;
+        range("detector.upright.score", upright.score.into(), 0.0, 1.0)?;
+        range("detector.upright.slope", upright.slope.into(), 0.0, 1.0)?;
         range("mask.size", self.mask.size.into(), 16.0, 1024.0)?;
         open_unit("mask.threshold", self.mask.threshold)?;
         self.spoof.validate()?;
@@ -457,7 +481,7 @@ mod tests {
     #[test]
     fn a_manifest_that_makes_no_sense_is_refused() {
         assert_eq!(manifest(|_| ()), Ok(()));
-        let broken: [(&str, Change); 29] = [
+        let broken: [(&str, Change); 31] = [
             ("schema", |m| m["schema"] = json!(1)),
             ("file", |m| m["mask"]["file"] = json!("../mask.onnx")),
             ("file", |m| m["mask"]["file"] = json!("/etc/passwd")),
@@ -472,6 +496,12 @@ mod tests {
             }),
             ("judged.slope", |m| {
                 m["detector"]["judged"]["slope"] = json!(-0.1)
+            }),
+            ("upright.score", |m| {
+                m["detector"]["upright"]["score"] = json!(1.1)
+            }),
+            ("upright.slope", |m| {
+                m["detector"]["upright"]["slope"] = json!(-0.1)
             }),
             ("long_side", |m| {
                 m["detector"]["long_side"] = json!(1_000_000)

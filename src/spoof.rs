@@ -212,13 +212,8 @@ impl SpoofNetwork {
 
     /// Logits of live, print and replay.
     fn logits(&self, image: &Picture, face: &Face, view: &View) -> Result<[f64; 3], Error> {
-        let outputs = self.network.run(&self.input(image, face, view)?)?;
-        let [logits] = outputs.as_slice() else {
-            return Err(self
-                .network
-                .fault("it gave the wrong number of outputs".into()));
-        };
-        self.network.expect_shape(logits, &[1, 3])?;
+        let [logits] = self.network.run(&self.input(image, face, view)?)?;
+        self.network.expect_shape(&logits, &[1, 3])?;
         Ok(std::array::from_fn(|column| f64::from(logits.data[column])))
     }
 

@@ -117,6 +117,8 @@ pub enum Reason {
     Clipped,
     /// The face is out of focus or smeared by motion.
     Blurred,
+    /// No face was found, but there is one in the picture turned by a quarter, or upside down.
+    NotUpright,
 }
 
 impl Reason {
@@ -136,6 +138,7 @@ impl Reason {
             Reason::LowContrast => "low_contrast",
             Reason::Clipped => "clipped",
             Reason::Blurred => "blurred",
+            Reason::NotUpright => "not_upright",
         }
     }
 }

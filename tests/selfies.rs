@@ -64,6 +64,24 @@ fn an_empty_room_is_refused() {
 }
 
 #[test]
+fn a_portrait_that_lies_is_refused_and_says_how_to_turn_it() {
+    let lying = [
+        (imageops::rotate270(&*ASTRONAUT), 90),
+        (imageops::rotate180(&*ASTRONAUT), 180),
+        (imageops::rotate90(&*ASTRONAUT), 270),
+    ];
+    for (image, angle) in lying {
+        let error = check(&image).unwrap_err();
+        assert_eq!(error.code().as_str(), "051", "{error}");
+        let findings = error.details();
+        assert_eq!(findings.reasons, [Reason::NoFace, Reason::NotUpright]);
+        assert_eq!((findings.faces, findings.face), (Some(0), None));
+        let cure = format!("turned by {angle} degrees clockwise");
+        assert!(error.detail().contains(&cure), "{error}");
+    }
+}
+
+#[test]
 fn a_passer_by_does_not_count() {
     let result = check(&passer_by());
     assert_eq!(outcome(&result), outcome(&check(&ASTRONAUT)));

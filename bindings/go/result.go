@@ -76,8 +76,8 @@ type Quality struct {
 // Reason says what is wrong with an image, such as "too_dark".
 type Reason string
 
-// The reasons of this version; the names are those in the details of the JSON. The first three are of
-// an [Error] only, the others are about quality.
+// The reasons of this version; the names are those in the details of the JSON. The first three and
+// the last are of an [Error] only, the others are about quality.
 const (
 	NoFace       Reason = "no_face"
 	SeveralFaces Reason = "several_faces"
@@ -92,6 +92,9 @@ const (
 	LowContrast  Reason = "low_contrast"
 	Clipped      Reason = "clipped"
 	Blurred      Reason = "blurred"
+	// NotUpright comes with NoFace: there is a face in the picture turned by a quarter, or upside down. The
+	// text of the error tells which way to turn it.
+	NotUpright Reason = "not_upright"
 )
 
 // Timings are what the stages of a check took.

@@ -133,7 +133,7 @@ def _look(**doubt: float) -> dict:
 
 DEFAULTS = {
     "schema": 3,
-    "version": "2026.11.7",
+    "version": "2026.12.0",
     "detector": {
         "file": "detector.onnx",
         "sha256": "",
@@ -141,6 +141,7 @@ DEFAULTS = {
         "score_threshold": 0.65,
         "nms_iou": 0.4,
         "judged": {"score": 0.84, "slope": 1.0},
+        "upright": {"score": 0.93, "slope": 0.05},
     },
     "mask": {"file": "mask.onnx", "sha256": "", "size": 96, "threshold": 0.7},
     "spoof": {

@@ -70,6 +70,7 @@ pub(super) fn reason(bit: u64) -> *const c_char {
         LIVENESS_REASON_LOW_CONTRAST => c_text!(Reason::LowContrast.as_str()),
         LIVENESS_REASON_CLIPPED => c_text!(Reason::Clipped.as_str()),
         LIVENESS_REASON_BLURRED => c_text!(Reason::Blurred.as_str()),
+        LIVENESS_REASON_NOT_UPRIGHT => c_text!(Reason::NotUpright.as_str()),
         _ => NONE,
     }
 }
@@ -92,7 +93,7 @@ mod tests {
             assert_eq!(read(code(number)), known.map_or("", ErrorCode::as_str));
         }
         let names: Vec<_> = (0..64).map(|bit| read(reason(1 << bit))).collect();
-        assert_eq!(names.iter().filter(|name| !name.is_empty()).count(), 13);
+        assert_eq!(names.iter().filter(|name| !name.is_empty()).count(), 14);
         assert_eq!(read(reason(0)), "");
         assert_eq!(read(reason(3)), "");
     }

@@ -87,6 +87,9 @@ pub const LIVENESS_REASON_LOW_CONTRAST: u64 = 1024;
 pub const LIVENESS_REASON_CLIPPED: u64 = 2048;
 /// Reason bit "blurred": out of focus, or smeared by motion.
 pub const LIVENESS_REASON_BLURRED: u64 = 4096;
+/// Reason bit "not_upright", beside "no_face": there is a face in the picture turned by a quarter, or upside down.
+/// liveness_last_error says which way to turn it.
+pub const LIVENESS_REASON_NOT_UPRIGHT: u64 = 8192;
 
 /// Choices for a handle. Start from LIVENESS_CONFIG_INIT; zero in any field means its default.
 #[repr(C)]
@@ -463,6 +466,7 @@ fn reason_bit(reason: Reason) -> u64 {
         Reason::LowContrast => LIVENESS_REASON_LOW_CONTRAST,
         Reason::Clipped => LIVENESS_REASON_CLIPPED,
         Reason::Blurred => LIVENESS_REASON_BLURRED,
+        Reason::NotUpright => LIVENESS_REASON_NOT_UPRIGHT,
     }
 }
 

@@ -129,8 +129,8 @@ impl Network {
     }
 
     /// Computes all outputs of the signature, in its order. Every number is finite, every shape
-    /// has the expected number of dimensions and as many values as it says.
-    pub fn run(&self, input: &Tensor) -> Result<Vec<Tensor>, Error> {
+    /// has the expected number of dimensions and as many values as it says. `N` is the number of them.
+    pub fn run<const N: usize>(&self, input: &Tensor) -> Result<[Tensor; N], Error> {
         let names: Vec<&str> = self
             .signature
             .outputs
@@ -141,13 +141,9 @@ impl Network {
             .session
             .run(input, &names)
             .map_err(|cause| self.fault(format!("it failed: {cause}")))?;
-        if outputs.len() != names.len() {
-            return Err(self.fault(format!(
-                "it gave {} outputs instead of {}",
-                outputs.len(),
-                names.len()
-            )));
-        }
+        let outputs: [Tensor; N] = outputs.try_into().map_err(|outputs: Vec<Tensor>| {
+            self.fault(format!("it gave {} outputs instead of {N}", outputs.len()))
+        })?;
         for (output, (name, rank)) in outputs.iter().zip(&self.signature.outputs) {
             if output.shape.len() != *rank
                 || output.shape.iter().product::<usize>() != output.data.len()
@@ -268,7 +264,7 @@ mod tests {
         }
     }
 
-    fn run(answer: Result<Vec<Tensor>, String>) -> Result<Vec<Tensor>, Error> {
+    fn run(answer: Result<Vec<Tensor>, String>) -> Result<[Tensor; 1], Error> {
         network(signature(), move |_| answer.clone()).run(&Tensor {
             shape: vec![1, 3, 8, 8],
             data: vec![0.0; 3 * 8 * 8],
@@ -279,7 +275,7 @@ mod tests {
     fn a_sound_answer_passes() {
         assert_eq!(
             run(Ok(vec![filled(&[1, 1], 0.5)])).unwrap(),
-            vec![filled(&[1, 1], 0.5)]
+            [filled(&[1, 1], 0.5)]
         );
     }
 

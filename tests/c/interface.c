@@ -50,14 +50,14 @@ static void reason_names(void)
   static const char *const names[] = {
       "no_face",     "several_faces", "face_mask", "face_too_small", "face_cut_off",
       "head_turned", "head_nodded",   "head_tilted", "too_dark",     "too_bright",
-      "low_contrast", "clipped",      "blurred"};
+      "low_contrast", "clipped",      "blurred",     "not_upright"};
   const size_t count = sizeof names / sizeof *names;
   size_t bit;
   for (bit = 0; bit < 64; bit++)
     CHECK_TEXT(liveness_reason_name((uint64_t)1 << bit), bit < count ? names[bit] : "");
   CHECK_TEXT(liveness_reason_name(0), "");
   CHECK_TEXT(liveness_reason_name(LIVENESS_REASON_TOO_DARK | LIVENESS_REASON_BLURRED), "");
-  CHECK_NUMBER(LIVENESS_REASON_BLURRED, 1 << (count - 1));
+  CHECK_NUMBER(LIVENESS_REASON_NOT_UPRIGHT, 1 << (count - 1));
 }
 
 /* Fields never move: programs that were built with the first header rely on it. */

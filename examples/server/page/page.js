@@ -101,6 +101,7 @@ const REMARKS = {
   low_contrast: ["The face has little contrast.", "Wipe the lens; avoid light from behind."],
   clipped: ["Much of the face is pure black or white.", "Choose softer, more even light."],
   blurred: ["The face is blurred.", "Hold the camera still and let it focus."],
+  not_upright: ["There is a face in the picture turned to another side.", "Turn the picture upright."],
 };
 
 const percent = (value) => `${(100 * value).toFixed(1)} %`;

@@ -70,6 +70,25 @@ def test_file_objects(engine: Liveness, expected: Result) -> None:
     assert engine.check(behind) == expected
 
 
+def test_a_file_object_at_its_end_is_not_called_empty(engine: Liveness, tmp_path: Path) -> None:
+    """It is what was written or read a moment ago, and the cure is another than for no image."""
+    written = io.BytesIO()
+    written.write(ENCODED)
+    on_disk = tmp_path / "selfie.png"
+    on_disk.write_bytes(ENCODED)
+    with on_disk.open("rb") as file:
+        file.read()
+        for at_its_end in (written, file):
+            with pytest.raises(liveness.ImageError, match=r"stands at its end.*seek\(0\)"):
+                engine.check(at_its_end)
+            answer = json.loads(engine.check_json(at_its_end, details=True))
+            assert answer["error_code"] == "002"
+            assert "seek(0)" in answer["details"]["reason"]
+    for empty in (io.BytesIO(), Trickle(b"")):
+        with pytest.raises(liveness.ImageError, match="the image is empty"):
+            engine.check(empty)
+
+
 def test_an_archive_that_is_cut_is_unreadable(engine: Liveness) -> None:
     """Its errors are not those of the system."""
     packed = gzip.compress(ENCODED)

@@ -109,6 +109,15 @@ def test_an_image_from_standard_input() -> None:
     assert piped["result"] == named["result"]
 
 
+def test_standard_input_that_was_read_already_is_empty() -> None:
+    """As the Rust example says it: a shell has no seek(0)."""
+    with PORTRAIT.open("rb") as file:
+        file.seek(0, os.SEEK_END)
+        done = run("-", stdin=file)
+    assert [line.get("error_code") for line in answers(done)] == ["002"]
+    assert done.stderr == b"-: the image is empty\n"
+
+
 def test_a_path_that_does_not_exist_fails_but_the_rest_is_checked(folder: Path) -> None:
     done = run("/nonexistent.jpg", folder)
     assert done.returncode == 1

@@ -11,12 +11,16 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from typing import NamedTuple
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, NamedTuple
 
 from . import InternalError, Liveness, LivenessError
 from ._order import in_order
 from ._progress import Progress
 from ._results import contract_json
+
+if TYPE_CHECKING:
+    from ._images import BinaryReader
 
 # What counts as an image in a folder; a file that is named is checked whatever its name.
 EXTENSIONS = (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
@@ -146,10 +150,15 @@ def _shown(path: str) -> str:
 
 def _check(engine: Liveness, path: str) -> Outcome:
     try:
-        result = engine.check(sys.stdin.buffer if path == "-" else path)
+        result = engine.check(_standard_input() if path == "-" else path)
     except LivenessError as error:
         return Outcome(path, error.to_json(details=True), error)
     return Outcome(path, result.to_json(details=True), None)
+
+
+def _standard_input() -> BinaryReader:
+    """Without its position: who pipes a file into a program cannot seek in it."""
+    return SimpleNamespace(read=sys.stdin.buffer.read)
 
 
 def _json(name: str, answer: str, details: bool) -> str:

@@ -230,7 +230,16 @@ def _read(file: BinaryReader, most: int) -> bytes:
             break
         chunks.append(chunk)
         most -= len(chunk)
+    if not chunks and _is_beyond_its_start(file):
+        raise ImageError("the file object stands at its end, with nothing left to read: seek(0)")
     return b"".join(chunks)
+
+
+def _is_beyond_its_start(file: Any) -> bool:
+    try:
+        return bool(file.tell() > 0)
+    except Exception:  # Pipes and sockets have no position, and some objects no tell().
+        return False
 
 
 def _unreadable(what: str, error: Exception) -> ImageError:

@@ -396,10 +396,30 @@ class TestPixels:
             engine.check_pixels(rgb, format="RGB", width=512.0, height=512)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("source", [None, 42, 3.14, [ENCODED], {"image": ENCODED}, object()])
+@pytest.mark.parametrize("source", [42, 3.14, [ENCODED], {"image": ENCODED}, object()])
 def test_what_is_no_source_is_a_type_error(engine: Liveness, source: Any) -> None:
     with pytest.raises(TypeError, match="cannot check a"):
         engine.check(source)
+
+
+def test_none_is_what_opencv_returns(engine: Liveness) -> None:
+    nothing: Any = None
+    told = r"cannot check None, which cv2\.imread returns .*: give the path itself"
+    for check in (engine.check, engine.check_json):
+        for order in ("RGB", "BGR"):
+            with pytest.raises(TypeError, match=told):
+                check(nothing, order=order)
+
+
+def test_a_file_that_is_read_asynchronously(engine: Liveness) -> None:
+    """As web frameworks hand over an upload. No coroutine is left that was never awaited."""
+
+    class Upload:
+        async def read(self, _size: int = -1, /) -> bytes:
+            return ENCODED
+
+    with pytest.raises(TypeError, match=r"asynchronous; give the bytes: await file\.read\(\)"):
+        engine.check(Upload())  # type: ignore[arg-type]
 
 
 def test_text_mode_files_are_a_type_error(engine: Liveness) -> None:

@@ -6,6 +6,7 @@ import builtins
 import gc
 import io
 import sys
+import tempfile
 import threading
 import time
 import weakref
@@ -18,7 +19,7 @@ import pytest
 from PIL import Image
 
 from conftest import Array, png
-from liveness import FaceCountError, ImageError, Liveness, Result
+from liveness import Base64, FaceCountError, ImageError, Liveness, Result
 from liveness._order import in_order
 
 
@@ -78,6 +79,16 @@ def test_an_error_of_the_caller_ends_it(engine: Liveness, portrait: Path) -> Non
         engine.check_many([portrait], workers=0)
 
 
+def test_an_item_that_cannot_be_checked_is_named(engine: Liveness, portrait: Path) -> None:
+    """Among thousands, it would be hard to find."""
+    missing: list[Any] = [portrait] * 3 + [None] + [portrait] * 3
+    for sources in (missing, iter(missing)):
+        with pytest.raises(TypeError, match=r"^sources\[3\]: cannot check None.*cv2\.imread"):
+            engine.check_many(sources)
+    with pytest.raises(TypeError, match=r"^sources\[1\]: .*binary mode"):
+        engine.check_many([portrait, io.StringIO("no image")])  # type: ignore[list-item]
+
+
 @pytest.mark.parametrize(
     "one",
     [
@@ -88,6 +99,10 @@ def test_an_error_of_the_caller_ends_it(engine: Liveness, portrait: Path) -> Non
         memoryview(b"no image"),
         io.BytesIO(b"no image"),
         np.zeros((8, 8, 3), np.uint8),
+        tempfile.SpooledTemporaryFile(),  # noqa: SIM115 (it has no file yet)
+        Image.new("L", (8, 8)),
+        Base64("AAAA"),
+        None,
     ],
     ids=lambda one: type(one).__name__,
 )

@@ -180,11 +180,13 @@ class Liveness:
         :param progress: show a progress bar of tqdm. By default, where tqdm is installed and
             standard error is a terminal.
         :raises TypeError: ``sources`` is a single source, or an array, whose first axis may be
-            images or rows.
+            images or rows; or one of them, which the message names, is nothing that can be
+            checked, such as the None that ``cv2.imread`` returns for a missing file.
         """
         refuse_one(sources)
 
-        def outcome(source: Source) -> Result | LivenessError:
+        def outcome(item: tuple[int, Source]) -> Result | LivenessError:
+            index, source = item
             try:
                 return self.check(source, order=order)
             except LivenessError as error:
@@ -192,11 +194,13 @@ class Liveness:
                 # answer. The reason has the cause's text.
                 error.__cause__ = error.__context__ = None
                 return error.with_traceback(None)
+            except TypeError as error:
+                raise TypeError(f"sources[{index}]: {error}") from error
 
         total = len(sources) if isinstance(sources, Sized) else None
         answers: list[Result | LivenessError] = []
         with Progress(total, progress) as bar:
-            for answer in in_order(outcome, sources, workers):
+            for answer in in_order(outcome, enumerate(sources), workers):
                 answers.append(answer)
                 bar.advance()
         return answers

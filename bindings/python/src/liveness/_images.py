@@ -7,6 +7,7 @@ import io
 import operator
 import os
 import sys
+from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, Union
 
@@ -116,20 +117,31 @@ def call(source: Any, order: Order, limits: Limits) -> Call:
         raise ValueError(f"order is {order!r}; give 'RGB' or 'BGR'")
     if _is("numpy", "ndarray", source):
         return _array(source, order, limits)
+    # Before the order, which is given where an array was expected.
+    if source is None:
+        raise TypeError(
+            "cannot check None, which cv2.imread returns for a file that is missing or that it "
+            "cannot decode: give the path itself, which tells why"
+        )
     if order != "RGB":
-        raise TypeError("order is for numpy arrays; every other source says its own")
+        raise TypeError(
+            f"order is for numpy arrays, and this is a {type(source).__name__}: leave order out"
+        )
     if _is("PIL.Image", "Image", source):
         return _pillow(source, limits)
     return _other(source, limits)
 
 
 def refuse_one(sources: object) -> None:
-    """TypeError for what holds no sources, though it can be iterated.
+    """TypeError for what holds no sources.
 
-    It would give letters, numbers, rows or lines, and an answer for each of them.
+    Much of it can be iterated, and would give letters, numbers, rows or lines, and an answer for
+    each of them.
     """
-    one = (str, os.PathLike, bytes, bytearray, memoryview, io.IOBase)
-    if isinstance(sources, one) or _is("numpy", "ndarray", sources):
+    one = isinstance(sources, (str, os.PathLike, bytes, bytearray, memoryview))
+    one = one or hasattr(sources, "readline") or _is("numpy", "ndarray", sources)
+    # An object that is only indexed can be iterated too, though it is no Iterable.
+    if one or not (isinstance(sources, Iterable) or hasattr(sources, "__getitem__")):
         raise TypeError(
             f"sources is a {type(sources).__name__}, and not several sources: put one into a list, "
             "[source], and an array of several images, list(array)"
@@ -222,6 +234,9 @@ def _read(file: BinaryReader, most: int) -> bytes:
             raise TypeError("read() decodes text; open the file in binary mode") from None
         except Exception as error:  # Archives raise errors of their own.
             raise _unreadable("the file object cannot be read", error) from error
+        if isinstance(chunk, Coroutine):
+            chunk.close()  # Nobody will await it, of which Python would warn.
+            raise TypeError("read() is asynchronous; give the bytes: await file.read()")
         if not isinstance(chunk, (bytes, bytearray)):
             raise TypeError(
                 f"read() gave {type(chunk).__name__}; open the file in binary and blocking mode"

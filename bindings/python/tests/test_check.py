@@ -444,6 +444,41 @@ def test_a_cause_is_told_in_short(engine: Liveness) -> None:
     assert "ppp" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "cure"),
+    [
+        ("data:image/png;base64,AAAA", "give a data URL to check_base64"),
+        ("DATA:image/png;base64," + "A" * 9000, "give a data URL to check_base64"),
+        (base64.b64encode(ENCODED).decode(), "if this is base64, give it to check_base64"),
+        ("https://example.org/selfie.jpg", "URLs are not fetched: download the image"),
+        ("S3://bucket/selfie.jpg", "URLs are not fetched: download the image"),
+        ("file:///tmp/selfie.jpg", "give that of the file instead of its URL"),
+    ],
+    ids=lambda text: text[:20],
+)
+def test_a_str_that_is_no_path_by_its_looks(engine: Liveness, text: str, cure: str) -> None:
+    (answer,) = engine.check_many([text])
+    assert isinstance(answer, liveness.ImageError)
+    assert answer.reason.startswith("the file cannot be read: ")
+    assert "; a str is a path" in answer.reason
+    assert cure in answer.reason
+    assert len(answer.reason) < 200
+    assert answer.to_json(details=True) == engine.check_json(text, details=True)
+
+
+def test_a_path_that_looks_like_a_url_is_a_path(
+    engine: Liveness, expected: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("https:").mkdir()
+    Path("https:/selfie.png").write_bytes(ENCODED)
+    assert engine.check("https://selfie.png") == expected
+    for ordinary in ("missing.png", "C:/missing.png", Path("data:"), "missing/data:.png", ""):
+        with pytest.raises(liveness.ImageError) as raised:
+            engine.check(ordinary)
+        assert "a str is a path" not in raised.value.reason
+
+
 def test_a_path_with_a_nul_names_no_other_file(engine: Liveness) -> None:
     for path in (f"{PORTRAIT}\0.png", Path(f"{PORTRAIT}\0")):
         with pytest.raises(liveness.ImageError, match="has a NUL inside, so no file can have it"):

@@ -118,6 +118,13 @@ def test_standard_input_that_was_read_already_is_empty() -> None:
     assert done.stderr == b"-: the image is empty\n"
 
 
+def test_a_url_is_a_path_that_does_not_exist() -> None:
+    """As the Rust example says it: what check says to a programmer is of no use in a shell."""
+    done = run("https://example.org/selfie.jpg")
+    assert done.returncode == 1
+    assert done.stderr.endswith(b"No such file or directory (os error 2)\n")
+
+
 def test_a_path_that_does_not_exist_fails_but_the_rest_is_checked(folder: Path) -> None:
     done = run("/nonexistent.jpg", folder)
     assert done.returncode == 1

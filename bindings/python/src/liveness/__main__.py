@@ -37,6 +37,17 @@ class Outcome(NamedTuple):
     error: LivenessError | None
 
 
+class Named:
+    """A path as it was given, and no str: of one that is a URL, check says what to call in Python,
+    which helps nobody at a shell."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __fspath__(self) -> str:
+        return self._path
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Checks the paths; 0 unless an image ended in 005 or a path does not exist (1)."""
     options = _options(list(sys.argv[1:] if arguments is None else arguments))
@@ -150,7 +161,7 @@ def _shown(path: str) -> str:
 
 def _check(engine: Liveness, path: str) -> Outcome:
     try:
-        result = engine.check(_standard_input() if path == "-" else path)
+        result = engine.check(_standard_input() if path == "-" else Named(path))
     except LivenessError as error:
         return Outcome(path, error.to_json(details=True), error)
     return Outcome(path, result.to_json(details=True), None)

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sized
 from typing import TYPE_CHECKING, Any
 
 from . import _abi, _answers
-from ._errors import LivenessError, RequestError
-from ._images import Base64, BytesLike, Limits, Pixels, call, path_bytes, refuse_one
+from ._errors import ImageError, LivenessError, RequestError
+from ._images import Base64, BytesLike, Limits, Pixels, call, hint, path_bytes, refuse_one
 from ._order import in_order
 from ._progress import Progress
 from ._results import Info, Result, contract_json
@@ -111,7 +111,8 @@ class Liveness:
 
         ``source`` is one of
 
-        - a path (str or os.PathLike) of a JPEG, PNG, WebP, BMP, GIF (first frame) or TIFF file;
+        - a path (str or os.PathLike) of a JPEG, PNG, WebP, BMP, GIF (first frame) or TIFF file; a
+          ``data:`` URL goes to :meth:`check_base64`, and no other URL is fetched;
         - such a file in memory (bytes, bytearray, memoryview), as a file object that is open in
           binary mode (read from where it stands), or as :class:`Base64`;
         - a PIL image of any mode but ``I`` and ``F``; its EXIF orientation is honoured;
@@ -128,6 +129,8 @@ class Liveness:
         :raises ValueError: the engine is closed.
         """
         status, answer, reason = self._ask(source, order, details=True)
+        if status == int(ImageError.code):
+            reason += hint(source)
         if status != _abi.OK:
             raise _answers.error(status, reason, answer)
         return _answers.result(answer)

@@ -6,6 +6,7 @@ import ctypes
 import io
 import operator
 import os
+import re
 import sys
 from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass
@@ -27,6 +28,9 @@ _UINT32_MAX = 2**32 - 1
 _CHUNK = 1 << 24
 _MAX_CAUSE = 200
 _EXIF_ORIENTATION = 0x0112
+_LONGEST_PATH = 4096  # PATH_MAX of Linux; of other systems it is shorter.
+# A scheme has two letters at least: one is a drive.
+_URL = re.compile(r"data:|[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
 class BinaryReader(Protocol):
@@ -187,6 +191,25 @@ def path_bytes(
     if b"\0" in encoded:
         raise with_nul(f"{name} has a NUL inside, so no file can have it; give the path of a file")
     return encoded
+
+
+def hint(source: object) -> str:
+    """What to do instead with a str that is no path by its looks, to be added to the reason why
+    no such file can be read.
+
+    Afterwards, because there may be a file of any name.
+    """
+    if not isinstance(source, str):
+        return ""
+    scheme = _URL.match(source)
+    if scheme is None:
+        long = len(source) > _LONGEST_PATH
+        return "; a str is a path: if this is base64, give it to check_base64" if long else ""
+    if scheme[0].lower() == "data:":
+        return "; a str is a path: give a data URL to check_base64"
+    if scheme[0].lower() == "file://":
+        return "; a str is a path: give that of the file instead of its URL"
+    return "; a str is a path, and URLs are not fetched: download the image and give its bytes"
 
 
 def _is(module: str, name: str, value: object) -> bool:

@@ -132,6 +132,12 @@ def test_base64_text(engine: Liveness, expected: Result) -> None:
             engine.check_base64(wrong)
 
 
+@pytest.mark.parametrize("text", [None, 42, Path("selfie.b64"), io.BytesIO(ENCODED)])
+def test_what_is_no_base64_text_is_a_type_error(engine: Liveness, text: Any) -> None:
+    with pytest.raises(TypeError, match=f"text is a {type(text).__name__}; give str or bytes"):
+        engine.check_base64(text)
+
+
 def test_the_buffer_is_free_afterwards(engine: Liveness) -> None:
     """Neither a result nor an error keeps a caller's bytearray from being resized."""
     data = bytearray(ENCODED)
@@ -211,6 +217,22 @@ class TestArrays:
     def test_a_wrong_shape_is_refused(self, engine: Liveness, shape: tuple[int, ...]) -> None:
         with pytest.raises(liveness.RequestError, match="shape is"):
             engine.check(np.zeros(shape, np.uint8))
+
+    @pytest.mark.parametrize(
+        ("shape", "cure"),
+        [
+            ((64,), "; if it is an encoded file, as of cv2.imencode, give array.tobytes()"),
+            ((3, 64, 64), "; if its channels come first, give array.transpose(1, 2, 0)"),
+            ((2, 64, 64, 3), "; if it is several images, give list(array) to check_many"),
+            ((64, 64, 2), ""),
+        ],
+    )
+    def test_a_shape_of_another_package_has_a_cure(
+        self, engine: Liveness, shape: tuple[int, ...], cure: str
+    ) -> None:
+        with pytest.raises(liveness.RequestError) as raised:
+            engine.check(np.zeros(shape, np.uint8))
+        assert raised.value.reason.endswith(f"height x width x 1, 3 or 4{cure}")
 
     @pytest.mark.parametrize("shape", [(0, 64, 3), (64, 0, 3), (0, 0), (0, 0, 4)])
     def test_an_empty_array_is_refused(self, engine: Liveness, shape: tuple[int, ...]) -> None:
@@ -392,8 +414,13 @@ class TestPixels:
             engine.check(Pixels(**layout))
 
     def test_a_number_must_be_whole(self, engine: Liveness, rgb: Array) -> None:
-        with pytest.raises(TypeError):
+        with pytest.raises(TypeError, match="width is a float; give a whole number"):
             engine.check_pixels(rgb, format="RGB", width=512.0, height=512)  # type: ignore[arg-type]
+
+    @pytest.mark.parametrize("data", [None, "RGB", [1, 2, 3], Path("frame.raw")])
+    def test_samples_of_a_wrong_type(self, engine: Liveness, data: Any) -> None:
+        with pytest.raises(TypeError, match=f"data is a {type(data).__name__}; give bytes or a"):
+            engine.check_pixels(data, format="RGB", width=1, height=1)
 
 
 @pytest.mark.parametrize("source", [42, 3.14, [ENCODED], {"image": ENCODED}, object()])

@@ -84,6 +84,7 @@ class TestOptions:
             {"threshold": -0.0},
             {"threshold": 1e-60},
             {"threshold": 1.0},
+            {"threshold": 10**400},
             {"threshold": -0.1},
             {"threshold": float("nan")},
             {"mask_threshold": 0},
@@ -105,27 +106,48 @@ class TestOptions:
             {"onnxruntime": ""},
             {"onnxruntime": "a\0b"},
         ],
-        ids=str,
+        ids=lambda option: str(option)[:40],
     )
     def test_out_of_range(self, option: dict[str, Any]) -> None:
         """Above all, no 0 or empty path of the caller is taken for the C interface's default."""
-        with pytest.raises(liveness.RequestError):
+        (name,) = option
+        with pytest.raises(liveness.RequestError, match=f"{name} (is|has) .*; give "):
             Liveness(**option)
 
     @pytest.mark.parametrize(
-        "option",
+        ("option", "takes"),
         [
-            {"threshold": "0.5"},
-            {"max_side": 1.5},
-            {"max_pixels": "9"},
-            {"models": 1},
-            {"unknown": 1},
+            ({"threshold": "0.5"}, "str; give a number between 0 and 1, both excluded"),
+            ({"threshold": [0.5]}, "list; give a number between 0 and 1, both excluded"),
+            ({"mask_threshold": True}, "bool; give a number between 0 and 1, both excluded"),
+            ({"second_face_ratio": "a"}, "str; give a number above 0, at most 1"),
+            ({"max_side": 1.5}, "float; give a whole number from 1 to 4294967295"),
+            ({"max_side": 4096.0}, "float; give a whole number from 1 to 4294967295"),
+            ({"max_pixels": "9"}, "str; give a whole number from 1 to "),
+            ({"max_file_bytes": True}, "bool; give a whole number from 1 to "),
+            ({"time_limit_ms": b"1"}, "bytes; give a whole number from 1 to "),
+            ({"models": 1}, "int; give a path"),
+            ({"onnxruntime": True}, "bool; give a path"),
+            ({"strict_quality": "no"}, "str; give True or False"),
+            ({"strict_quality": 1}, "int; give True or False"),
+            ({"strict_quality": 0}, "int; give True or False"),
+            ({"strict_quality": None}, "NoneType; give True or False"),
         ],
         ids=str,
     )
-    def test_wrong_types(self, option: dict[str, Any]) -> None:
-        with pytest.raises(TypeError):
+    def test_wrong_types(self, option: dict[str, Any], takes: str) -> None:
+        (name,) = option
+        with pytest.raises(TypeError, match=f"^{name} is a {takes}"):
             Liveness(**option)
+
+    def test_an_unknown_one(self) -> None:
+        with pytest.raises(TypeError, match="thresold"):
+            Liveness(thresold=0.5)  # type: ignore[call-arg]
+
+    def test_numbers_of_numpy(self) -> None:
+        half, side = np.float32(0.5), np.int64(512)
+        with Liveness(threshold=half, max_side=side) as engine:  # type: ignore[arg-type]
+            assert engine.check(PORTRAIT).details.threshold == 0.5
 
     def test_they_are_keywords_only(self) -> None:
         with pytest.raises(TypeError):

@@ -43,6 +43,14 @@ def test_no_file_is_named(engine: Liveness, caplog: pytest.LogCaptureFixture) ->
     assert "jane" not in line
 
 
+def test_arguments_of_a_wrong_type() -> None:
+    """A name of a level, which logging takes; and what would fail only at the first line."""
+    with pytest.raises(TypeError, match=r"level is a str; give .*logging\.DEBUG"):
+        liveness.enable_logging("DEBUG")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"logger is a str; give a logging\.Logger"):
+        liveness.enable_logging(logger="liveness")  # type: ignore[arg-type]
+
+
 def test_levels(engine: Liveness, portrait: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
 

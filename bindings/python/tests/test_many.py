@@ -77,6 +77,9 @@ def test_an_error_of_the_caller_ends_it(engine: Liveness, portrait: Path) -> Non
         engine.check_many([portrait, 42])  # type: ignore[list-item]
     with pytest.raises(ValueError, match="workers"):
         engine.check_many([portrait], workers=0)
+    for workers in ("2", 1.5, True):
+        with pytest.raises(TypeError, match=r"workers is a \w+; give a whole number of threads"):
+            engine.check_many([portrait], workers=workers)  # type: ignore[arg-type]
 
 
 def test_an_item_that_cannot_be_checked_is_named(engine: Liveness, portrait: Path) -> None:

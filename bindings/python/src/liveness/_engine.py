@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import warnings
 from collections.abc import Iterable, Sized
 from typing import TYPE_CHECKING, Any
 
 from . import _abi, _answers
+from ._arguments import whole, wrong_type
 from ._errors import ImageError, LivenessError, RequestError
 from ._images import Base64, BytesLike, Limits, Pixels, call, hint, path_bytes, refuse_one
 from ._order import in_order
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 DEFAULT_MAX_FILE_BYTES = 10 * 1024 * 1024
 _DEFAULT_MAX_PIXELS = 100_000_000
 _DEFAULT_MAX_SIDE = 16_384
+_PROBABILITY = "a number between 0 and 1, both excluded"
+_RATIO = "a number above 0, at most 1"
 
 
 class Liveness:
@@ -82,13 +86,14 @@ class Liveness:
         :param models: folder with a ``manifest.json`` and the networks it names; by default the
             embedded ones.
         :raises RequestError: an option is out of its range.
+        :raises TypeError: an option is of another type, or has a name that there is none of.
         :raises InternalError: models or ONNX Runtime cannot be used; there is no fallback.
         """
         config = _abi.Config()
-        config.threshold = _number("threshold", threshold)
-        config.mask_threshold = _number("mask_threshold", mask_threshold)
-        config.second_face_ratio = _number("second_face_ratio", second_face_ratio)
-        config.strict_quality = int(bool(strict_quality))
+        config.threshold = _number("threshold", threshold, _PROBABILITY)
+        config.mask_threshold = _number("mask_threshold", mask_threshold, _PROBABILITY)
+        config.second_face_ratio = _number("second_face_ratio", second_face_ratio, _RATIO)
+        config.strict_quality = _flag("strict_quality", strict_quality)
         config.max_file_bytes = _count("max_file_bytes", max_file_bytes, 2**64 - 1)
         config.max_pixels = _count("max_pixels", max_pixels, 2**64 - 1)
         config.max_side = _count("max_side", max_side, 2**32 - 1)
@@ -96,9 +101,9 @@ class Liveness:
         config.onnxruntime = _path("onnxruntime", onnxruntime)
         config.models_dir = _path("models", models)
         self._limits = Limits(
-            max_file_bytes or DEFAULT_MAX_FILE_BYTES,
-            max_pixels or _DEFAULT_MAX_PIXELS,
-            max_side or _DEFAULT_MAX_SIDE,
+            config.max_file_bytes or DEFAULT_MAX_FILE_BYTES,
+            config.max_pixels or _DEFAULT_MAX_PIXELS,
+            config.max_side or _DEFAULT_MAX_SIDE,
         )
         handle = _abi.Handle()
         status = _abi.lib.liveness_init(ctypes.byref(config), ctypes.byref(handle.pointer))
@@ -182,11 +187,14 @@ class Liveness:
         :param order: see :meth:`check`; unless it is "RGB", every source must be an array.
         :param progress: show a progress bar of tqdm. By default, where tqdm is installed and
             standard error is a terminal.
+        :raises ValueError: ``workers`` is below 1, or the engine is closed.
         :raises TypeError: ``sources`` is a single source, or an array, whose first axis may be
             images or rows; or one of them, which the message names, is nothing that can be
             checked, such as the None that ``cv2.imread`` returns for a missing file.
         """
         refuse_one(sources)
+        if workers is not None:
+            workers = whole("workers", workers, "a whole number of threads, or None")
 
         def outcome(item: tuple[int, Source]) -> Result | LivenessError:
             index, source = item
@@ -274,28 +282,48 @@ class Liveness:
         return handle
 
 
-def _number(name: str, value: float | None) -> float:
+def _number(name: str, value: float | None, takes: str) -> float:
     """The value, or 0 for the default. A caller's own 0 must not turn into the default."""
     if value is None:
         return 0.0
-    if ctypes.c_float(value).value == 0.0:
-        raise RequestError(f"configuration: {name} is {value}; give a number above 0")
-    return value
+    if isinstance(value, bool):
+        raise wrong_type(name, value, takes)
+    try:
+        number = ctypes.c_float(value).value
+    except TypeError:
+        raise wrong_type(name, value, takes) from None
+    except OverflowError:  # An int that is larger than every float; the library refuses it.
+        return math.inf
+    if number == 0.0:
+        raise RequestError(f"configuration: {name} is {value}; give {takes}")
+    return number
 
 
 def _count(name: str, value: int | None, most: int) -> int:
     if value is None:
         return 0
-    if not 0 < value <= most:
-        raise RequestError(f"configuration: {name} is {value}; give a number from 1 to {most}")
-    return value
+    takes = f"a whole number from 1 to {most}"
+    number = whole(name, value, takes)
+    if not 0 < number <= most:
+        raise RequestError(f"configuration: {name} is {number}; give {takes}")
+    return number
+
+
+def _flag(name: str, value: bool) -> int:
+    """Of a text, such as "no" from the environment, the truth would be the wrong one."""
+    if type(value) is not bool:
+        raise wrong_type(name, value, "True or False")
+    return int(value)
 
 
 def _path(name: str, value: str | os.PathLike[str] | None) -> bytes | None:
     """The path, or None for the default, which the C interface takes an empty one for."""
     if value is None:
         return None
-    path = path_bytes(name, value)
+    try:
+        path = path_bytes(name, value)
+    except TypeError:
+        raise wrong_type(name, value, "a path (str or os.PathLike)") from None
     if not path:
         raise RequestError(f"configuration: {name} is empty; give a path, or None for the default")
     return path

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import io
-import operator
 import os
 import re
 import sys
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, Union
 
 from . import _abi
+from ._arguments import whole, wrong_type
 from ._errors import ImageError, LivenessError, RequestError
 
 if TYPE_CHECKING:
@@ -162,6 +162,7 @@ def _other(source: Any, limits: Limits) -> Call:
         text = source.text
         # What cannot be encoded is no base64 either; the library refuses the question marks.
         data = text.encode(errors="replace") if isinstance(text, str) else text
+        _demand_buffer("the base64 text", data, "str or bytes")
         return _encoded(_abi.lib.liveness_check_base64_json, _borrow(data))
     if isinstance(source, Pixels):
         return _pixels(
@@ -235,6 +236,13 @@ def _borrow(data: BytesLike, most: int = sys.maxsize) -> _Borrowed:
         return _Borrowed(_address(copy), len(copy), copy)
     array = (ctypes.c_ubyte * view.nbytes).from_buffer(view.cast("B"))
     return _Borrowed(ctypes.addressof(array), view.nbytes, array)
+
+
+def _demand_buffer(name: str, data: Any, takes: str) -> None:
+    try:
+        memoryview(data)
+    except TypeError:
+        raise wrong_type(name, data, takes) from None
 
 
 def _address(data: bytes) -> int:
@@ -325,14 +333,16 @@ def _samples(data: Any) -> _Borrowed:
         if not data.flags.c_contiguous:
             raise RequestError("the samples are not contiguous; numpy.ascontiguousarray copies")
         return _Borrowed(data.ctypes.data, data.nbytes, data)
+    _demand_buffer("data", data, "bytes or a numpy array of uint8")
     return _borrow(data)
 
 
 def _whole(name: str, value: int, most: int = _UINT32_MAX) -> int:
     """A number that fits; ctypes would silently wrap one that does not."""
-    number = operator.index(value)
+    takes = f"a whole number from 0 to {most}"
+    number = whole(name, value, takes)
     if not 0 <= number <= most:
-        raise RequestError(f"{name} is {number}; give a number from 0 to {most}")
+        raise RequestError(f"{name} is {number}; give {takes}")
     return number
 
 
@@ -354,7 +364,7 @@ def _array(array: npt.NDArray[Any], order: Order, limits: Limits) -> Call:
     if array.ndim not in (2, 3) or channels not in (1, 3, 4):
         raise RequestError(
             f"the array's shape is {array.shape}; "
-            "give height x width, or height x width x 1, 3 or 4"
+            f"give height x width, or height x width x 1, 3 or 4{_shape_hint(array.shape)}"
         )
     height, width = array.shape[:2]
     if limits.refuse(width, height):
@@ -366,6 +376,17 @@ def _array(array: npt.NDArray[Any], order: Order, limits: Limits) -> Call:
     length = (height - 1) * stride + row if height else 0
     name = {1: "GRAY", 3: order, 4: f"{order}A"}[channels]
     return _pixels(_Borrowed(array.ctypes.data, length, array), name, (width, height), stride)
+
+
+def _shape_hint(shape: tuple[int, ...]) -> str:
+    """How to come from what other packages make to what is taken here."""
+    if len(shape) == 1:
+        return "; if it is an encoded file, as of cv2.imencode, give array.tobytes()"
+    if len(shape) == 3 and shape[0] in (1, 3, 4):
+        return "; if its channels come first, give array.transpose(1, 2, 0)"
+    if len(shape) == 4:
+        return "; if it is several images, give list(array) to check_many"
+    return ""
 
 
 def _pillow(image: PillowImage, limits: Limits) -> Call:

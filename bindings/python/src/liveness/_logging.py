@@ -6,6 +6,7 @@ import atexit
 import logging
 
 from . import _abi, _answers
+from ._arguments import whole, wrong_type
 from ._errors import LivenessError
 
 _PYTHON_LEVELS = {
@@ -28,6 +29,8 @@ def enable_logging(level: int = logging.INFO, logger: logging.Logger | None = No
 
     The lines come on the thread that checks, while the check runs, so handlers should be quick.
     """
+    if logger is not None and not hasattr(logger, "log"):
+        raise wrong_type("logger", logger, "a logging.Logger, or None")
     global _logger  # noqa: PLW0603 (as the callback of the library, it belongs to the process)
     native, former = _native_level(level), _logger
     # Before the library knows: a line that it writes at once must not go to the former logger.
@@ -50,6 +53,7 @@ def disable_logging() -> None:
 
 def _native_level(level: int) -> int:
     """The most talkative level of the library that is not below the one given."""
+    level = whole("level", level, "one of the logging module, such as logging.DEBUG")
     allowed = [native for native, python in _PYTHON_LEVELS.items() if python >= level]
     return max(allowed, default=_abi.LOG_OFF)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import ctypes
 import gc
@@ -128,10 +129,11 @@ class TestOptions:
             ({"time_limit_ms": b"1"}, "bytes; give a whole number from 1 to "),
             ({"models": 1}, "int; give a path"),
             ({"onnxruntime": True}, "bool; give a path"),
-            ({"strict_quality": "no"}, "str; give True or False"),
-            ({"strict_quality": 1}, "int; give True or False"),
-            ({"strict_quality": 0}, "int; give True or False"),
-            ({"strict_quality": None}, "NoneType; give True or False"),
+            ({"strict_quality": "no"}, "str; give Python's True or False"),
+            ({"strict_quality": 1}, "int; give Python's True or False"),
+            ({"strict_quality": 0}, "int; give Python's True or False"),
+            ({"strict_quality": np.True_}, r"bool\w*; give Python's True or False"),
+            ({"strict_quality": None}, "NoneType; give Python's True or False"),
         ],
         ids=str,
     )
@@ -430,6 +432,27 @@ class TestThreads:
         # Each step needs the lock anew, so a held one allows for no more than one or two.
         assert during >= 5, f"{during} steps in {result.details.timings_ms.total} ms"
 
+    def test_an_event_loop_goes_on_during_checks(
+        self, engine: Liveness, rgb: Array, portrait: Path, expected: Result
+    ) -> None:
+        large = png(rgb.repeat(8, axis=0).repeat(8, axis=1))
+
+        async def steps_during(check: asyncio.Task[Result]) -> int:
+            steps = 0
+            while not check.done():
+                await asyncio.sleep(0.001)
+                steps += 1
+            return steps
+
+        async def server() -> None:
+            long = asyncio.create_task(asyncio.to_thread(engine.check, large))
+            answers = [asyncio.to_thread(engine.check, portrait) for _ in range(4)]
+            assert await steps_during(long) >= 5
+            assert await asyncio.gather(*answers) == [expected] * 4
+            assert (await long).score
+
+        asyncio.run(server())
+
 
 FORKING = """
     import os, sys, liveness
@@ -452,6 +475,22 @@ FORKING = """
 """
 
 
+WORKER = """
+    import os, sys, liveness
+    from concurrent.futures import ThreadPoolExecutor
+    path, made = sys.argv[1:]
+    engine = liveness.Liveness() if made == "before" else None
+    child = os.fork()
+    if child:
+        ended = os.waitpid(child, 0)[1]
+        if engine:
+            engine.close()
+        sys.exit(os.waitstatus_to_exitcode(ended))
+    with engine or liveness.Liveness() as engine, ThreadPoolExecutor(2) as pool:
+        assert all(result.liveness for result in pool.map(engine.check, [path] * 4))
+"""
+
+
 def check_in_a_new_process(path: str) -> str:
     with Liveness() as engine:
         return engine.check_json(path)
@@ -466,6 +505,16 @@ class TestProcesses:
 
     def test_an_engine_works_on_both_sides_of_a_fork(self, portrait: Path) -> None:
         done = run_python(FORKING, str(portrait))
+        assert (done.returncode, done.stderr) == (0, "")
+
+    @pytest.mark.parametrize("made", ["before", "after"])
+    def test_a_worker_of_a_server_checks_in_threads_and_ends(
+        self, portrait: Path, made: str
+    ) -> None:
+        """By itself, unlike the children of multiprocessing, and so nothing is left to wait for."""
+        if made == "before" and os.environ.get("LIVENESS_ONNXRUNTIME"):
+            pytest.skip("ONNX Runtime waits for its thread, which a child does not have")
+        done = run_python(WORKER, str(portrait), made)
         assert (done.returncode, done.stderr) == (0, "")
 
     def test_forked_workers_share_the_engine_of_their_parent(self, portrait: Path) -> None:

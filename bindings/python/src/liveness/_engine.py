@@ -160,7 +160,8 @@ class Liveness:
     def check_json(self, source: Source, *, order: Order = "RGB", details: bool = False) -> str:
         """:meth:`check` with the contract's JSON as its answer, errors of the contract included.
 
-        The text is exactly what the library made, so a server can send it as it is.
+        The text is exactly what the library made, so a server can send it as it is. TypeError and
+        ValueError, which are errors of the program, are raised as by :meth:`check`.
         """
         try:
             status, answer, reason = self._ask(source, order, details)
@@ -312,7 +313,7 @@ def _count(name: str, value: int | None, most: int) -> int:
 def _flag(name: str, value: bool) -> int:
     """Of a text, such as "no" from the environment, the truth would be the wrong one."""
     if type(value) is not bool:
-        raise wrong_type(name, value, "True or False")
+        raise wrong_type(name, value, "Python's True or False")
     return int(value)
 
 

@@ -125,7 +125,8 @@
 #define LIVENESS_PIXELS_BGRA 4
 
 /**
- * Pixel format: one byte per pixel.
+ * Pixel format: one byte per pixel. The networks judge by colours too: of grey pictures most live people are refused
+ * (models/MODEL_CARD.md, "Mistakes of those who send pictures"), so give frames with their colours where there are any.
  */
 #define LIVENESS_PIXELS_GRAY 5
 

@@ -172,7 +172,8 @@ impl Detector {
 
     /// Whether this surely is a face, in an image of this size. Written so that anything but a score says no.
     fn is_certain(&self, face: &Face, size: [u32; 2]) -> bool {
-        face.score >= self.judged.score - self.judged.slope * share(face, size)
+        let small = self.judged.score - self.judged.slope * share(face, size);
+        face.score >= small.max(self.judged.least)
     }
 
     /// Whether the picture need not be turned to know that this is how the face stands.
@@ -519,7 +520,11 @@ mod tests {
 
     fn judging(score: f32, slope: f32) -> Detector {
         Detector {
-            judged: JudgedFace { score, slope },
+            judged: JudgedFace {
+                score,
+                slope,
+                least: 0.6,
+            },
             ..detector(&[])
         }
     }
@@ -530,7 +535,12 @@ mod tests {
         let only = |height, score| detector.only(&[tall(height, score)], [1000, 800], 0.3);
         assert!(only(400.0, 0.61).is_ok());
         assert!(only(100.0, 0.76).is_ok());
-        for (height, score) in [(400.0, 0.59), (100.0, 0.74), (100.0, f32::NAN)] {
+        for (height, score) in [
+            (400.0, 0.59),
+            (900.0, 0.59),
+            (100.0, 0.74),
+            (100.0, f32::NAN),
+        ] {
             let error = only(height, score).unwrap_err();
             assert_eq!(
                 (error.code(), error.details().faces),

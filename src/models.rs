@@ -65,11 +65,13 @@ pub(crate) struct DetectorEntry {
 }
 
 /// Score that the face of a selfie must have: `score` less `slope` times the share of its height in the
-/// image's long side. What a detector takes for a face where there is none is mostly small.
+/// image's long side, and not less than `least`. What a detector takes for a face where there is none is mostly small.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 pub(crate) struct JudgedFace {
     pub score: f32,
     pub slope: f32,
+    #[serde(default)]
+    pub least: f32,
 }
 
 /// Score from which on a face is upright for sure: `score` and `slope` times the share of its height in the image's
@@ -343,6 +345,7 @@ impl Manifest {
         let judged = self.detector.judged;
         range("detector.judged.score", judged.score.into(), 0.0, 1.0)?;
         range("detector.judged.slope", judged.slope.into(), 0.0, 1.0)?;
+        range("detector.judged.least", judged.least.into(), 0.0, 1.0)?;
         let upright = self.detector.upright;
         range("detector.upright.score", upright.score.into(), 0.0, 1.0)?;
         range("detector.upright.slope", upright.slope.into(), 0.0, 1.0)?;
@@ -481,7 +484,7 @@ mod tests {
     #[test]
     fn a_manifest_that_makes_no_sense_is_refused() {
         assert_eq!(manifest(|_| ()), Ok(()));
-        let broken: [(&str, Change); 31] = [
+        let broken: [(&str, Change); 32] = [
             ("schema", |m| m["schema"] = json!(1)),
             ("file", |m| m["mask"]["file"] = json!("../mask.onnx")),
             ("file", |m| m["mask"]["file"] = json!("/etc/passwd")),
@@ -496,6 +499,9 @@ mod tests {
             }),
             ("judged.slope", |m| {
                 m["detector"]["judged"]["slope"] = json!(-0.1)
+            }),
+            ("judged.least", |m| {
+                m["detector"]["judged"]["least"] = json!(1.5)
             }),
             ("upright.score", |m| {
                 m["detector"]["upright"]["score"] = json!(1.1)

@@ -50,7 +50,8 @@ pub enum PixelFormat {
     Rgba = 3,
     /// Four bytes per pixel: blue, green, red, alpha (composited on white).
     Bgra = 4,
-    /// One byte per pixel.
+    /// One byte per pixel. The networks judge by colours too: of grey pictures most live people are refused
+    /// (models/MODEL_CARD.md), so give frames with their colours where there are any.
     Gray = 5,
     /// A plane of luma, then a plane of interleaved U and V.
     Nv12 = 6,

@@ -57,7 +57,8 @@ const (
 	RGBA PixelFormat = C.LIVENESS_PIXELS_RGBA
 	// BGRA has four bytes per pixel: blue, green, red, alpha, which is composited on white.
 	BGRA PixelFormat = C.LIVENESS_PIXELS_BGRA
-	// Gray has one byte per pixel. [image.Gray] has this layout.
+	// Gray has one byte per pixel. [image.Gray] has this layout. Most live people are refused without
+	// colours, so give frames with theirs where there are any.
 	Gray PixelFormat = C.LIVENESS_PIXELS_GRAY
 	// NV12 has a plane of luma, then a plane of interleaved U and V.
 	NV12 PixelFormat = C.LIVENESS_PIXELS_NV12

@@ -140,7 +140,7 @@ DEFAULTS = {
         "long_side": 288,
         "score_threshold": 0.65,
         "nms_iou": 0.4,
-        "judged": {"score": 0.84, "slope": 1.0},
+        "judged": {"score": 0.84, "slope": 1.0, "least": 0.7},
         "upright": {"score": 0.93, "slope": 0.05},
     },
     "mask": {"file": "mask.onnx", "sha256": "", "size": 96, "threshold": 0.7},

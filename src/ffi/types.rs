@@ -38,7 +38,8 @@ pub const LIVENESS_PIXELS_RGBA: i32 = 3;
 /// Pixel format: four bytes per pixel, blue, green, red, alpha. What is transparent shows white, so
 /// the fourth byte must be 255 where it is no alpha (BGRX): a frame of zeros there is all white.
 pub const LIVENESS_PIXELS_BGRA: i32 = 4;
-/// Pixel format: one byte per pixel.
+/// Pixel format: one byte per pixel. The networks judge by colours too: of grey pictures most live people are refused
+/// (models/MODEL_CARD.md, "Mistakes of those who send pictures"), so give frames with their colours where there are any.
 pub const LIVENESS_PIXELS_GRAY: i32 = 5;
 /// Pixel format: a plane of luma, then a plane of interleaved U and V.
 pub const LIVENESS_PIXELS_NV12: i32 = 6;

@@ -3,7 +3,7 @@
     python -m training.evaluation.everything --data ../../shared/data --teachers ../../shared/teachers \
         --library ../target/release/libliveness.so --out report
 
-Runs, one after another: training.evaluation, .quality, .stability, training.detector.evaluate,
+Runs, one after another: training.evaluation, .quality, .stability, .mistakes, training.detector.evaluate,
 training.mask.evaluate and training.evaluation.card. Tables of ``training.evaluation.leave_one_out`` go into the card too
 if it wrote into the same folder before.
 """
@@ -18,7 +18,7 @@ from ..detector import evaluate as detector
 from ..export import MODELS
 from ..mask import evaluate as mask
 from . import __main__ as evaluation
-from . import card, quality, stability
+from . import card, mistakes, quality, stability
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -44,6 +44,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     evaluation.main([*common, *library, *(["--teachers", args.teachers] if args.teachers else [])])
     quality.main(common)
     stability.main([*common, *library, "--images", args.images, "--jitter-images", args.jitter_images])
+    mistakes.main([*common, *library])
     detector.main(common)
     mask.main(common)
     card.main(["--report", args.out, "--card", args.card])

@@ -14,7 +14,7 @@ import torch
 from scipy.stats import binomtest
 
 from training.evaluation import __main__ as evaluation
-from training.evaluation import card, everything, leave_one_out, markdown, quality, sheet, stability
+from training.evaluation import card, everything, leave_one_out, markdown, mistakes, quality, sheet, stability
 from training.evaluation.figures import Judged, curve, figures, operating_points, part
 from training.evaluation.pose import pose
 from training.evaluation.presentations import Presentation, load, locate, read
@@ -252,6 +252,23 @@ class TestStability:
         assert edge[0] < 100 and edge[1] > 120
         assert cv2.imdecode(np.frombuffer(done["JPEG 60"], np.uint8), cv2.IMREAD_COLOR).shape == (40, 60, 3)
 
+    def test_mistakes_are_what_they_say(self):
+        image = np.zeros((20, 30, 3), np.uint8)
+        image[0, 0] = (200, 100, 0)
+        done = {name: apply(image) for name, apply in mistakes.MISTAKES.items()}
+        turned = {"turned by 90 degrees": (0, 19), "turned by 180 degrees": (19, 29), "turned by 270 degrees": (29, 0)}
+        for name, corner in {"none": (0, 0), "mirrored": (0, 29), **turned}.items():
+            assert done[name][corner].tolist() == [200, 100, 0], name
+        assert done["red and blue exchanged"][0, 0].tolist() == [0, 100, 200]
+        assert len(set(done["grey"][0, 0])) == 1
+        assert done["black bars above and below"].shape == (26, 30, 3)
+
+    def test_what_a_mistake_costs(self):
+        outcomes = [Outcome(0.7), Outcome(0.2), Outcome(None, "no_face"), Outcome(0.5)]
+        found = mistakes.consequence("grey", "attacks", outcomes, 0.5)
+        assert (found.live.errors, found.live.count) == (2, 3)
+        assert (found.no_verdict.errors, found.no_verdict.count) == (1, 4)
+
     def test_what_cannot_be_read_has_no_verdict(self, tmp_path):
         (tmp_path / "x.png").write_bytes(b"no image")
         series = list(stability.disturbed_series([replace(presentation(), path=tmp_path / "x.png")], library=None))
@@ -466,6 +483,10 @@ def test_the_built_library_is_measured(pictures, tmp_path, library):
     data = json.loads((tmp_path / "stability.json").read_text())
     assert data["library"]["classes"][0]["images"] > 0
     assert len(data["library"]["disturbances"]) == len(stability.DISTURBANCES)
+    mistakes.main(["--data", str(pictures), "--out", str(tmp_path), "--library", library])
+    found = json.loads((tmp_path / "mistakes.json").read_text())
+    lost = {c["mistake"]: c["no_verdict"]["errors"] for c in found if c["no_verdict"]["count"]}
+    assert lost["none"] < lost["turned by 180 degrees"]
 
 
 def test_everything_renews_the_card(tmp_path, library):

@@ -58,8 +58,21 @@ pub struct Options {
     pub proxies: usize,
 
     /// Live from this live_probability on, between 0 and 1; the models' own unless given
-    #[arg(long, env = "LIVENESS_THRESHOLD", value_name = "NUMBER")]
+    #[arg(long, env = "LIVENESS_THRESHOLD", value_parser = threshold, allow_negative_numbers = true, value_name = "NUMBER")]
     pub threshold: Option<f32>,
+
+    /// Masked, which is 052, from this mask_probability on, between 0 and 1; the models' own unless given
+    #[arg(long, env = "LIVENESS_MASK_THRESHOLD", value_parser = threshold, allow_negative_numbers = true, value_name = "NUMBER")]
+    pub mask_threshold: Option<f32>,
+
+    /// A second face counts, which is 051, from this share of the main face's height on, from 0 to 1
+    #[arg(long, env = "LIVENESS_SECOND_FACE_RATIO", default_value = "0.3", value_parser = share, allow_negative_numbers = true, value_name = "NUMBER")]
+    pub second_face_ratio: f32,
+
+    /// Refuse with 051 an image whose details give reasons of poor quality, which otherwise are only reported;
+    /// the variable is true or false
+    #[arg(long, env = "LIVENESS_STRICT_QUALITY", value_parser = flag)]
+    pub strict_quality: bool,
 
     /// ONNX Runtime shared library to use instead of the embedded engine
     #[arg(long, value_name = "FILE")]
@@ -209,6 +222,9 @@ impl Options {
     pub fn engine(&self) -> liveness::Config {
         let mut config = liveness::Config::default();
         config.threshold = self.threshold;
+        config.mask_threshold = self.mask_threshold;
+        config.second_face_ratio = self.second_face_ratio;
+        config.strict_quality = self.strict_quality;
         config.onnxruntime = self.onnxruntime.clone();
         config.models_dir = self.models_dir.clone();
         config.max_file_bytes = MAX_IMAGE_BYTES as u64;
@@ -224,6 +240,34 @@ impl Options {
         self.max_checks
             .or_else(|| std::thread::available_parallelism().ok())
             .map_or(1, NonZeroUsize::get)
+    }
+}
+
+fn threshold(text: &str) -> Result<f32, String> {
+    // At either end all or nothing would be live, or masked.
+    text.parse()
+        .ok()
+        .filter(|value| *value > 0.0 && *value < 1.0)
+        .ok_or_else(|| "give a number between 0 and 1, both excluded, such as 0.5".into())
+}
+
+fn share(text: &str) -> Result<f32, String> {
+    text.parse()
+        .ok()
+        .filter(|value| (0.0..=1.0).contains(value))
+        .ok_or_else(|| "give a number from 0 to 1, such as 0.3".into())
+}
+
+fn flag(text: &str) -> Result<bool, String> {
+    truth(text.as_bytes()).ok_or_else(|| "give true or false".into())
+}
+
+/// The spellings that requests and options may have.
+pub fn truth(value: &[u8]) -> Option<bool> {
+    match value {
+        b"true" | b"True" | b"1" => Some(true),
+        b"false" | b"False" | b"0" => Some(false),
+        _ => None,
     }
 }
 
@@ -303,6 +347,67 @@ mod tests {
     }
 
     #[test]
+    fn what_decides_over_a_face_reaches_the_library() {
+        let options = options(&[
+            "--threshold=0.7",
+            "--mask-threshold=0.9",
+            "--second-face-ratio=0.25",
+            "--strict-quality",
+        ]);
+        let chosen = options.unwrap().engine();
+        let mut expected = liveness::Config::default();
+        expected.threshold = Some(0.7);
+        expected.mask_threshold = Some(0.9);
+        expected.second_face_ratio = 0.25;
+        expected.strict_quality = true;
+        assert_eq!(chosen, expected);
+    }
+
+    #[test]
+    fn numbers_out_of_range_are_refused_with_the_range() {
+        let between = "give a number between 0 and 1, both excluded";
+        for (option, wrong, range) in [
+            (
+                "--threshold",
+                &["0", "1", "-0.1", "2", "NaN", "0.99999999", "half", ""][..],
+                between,
+            ),
+            ("--mask-threshold", &["0", "1", "-0.1", "inf"], between),
+            (
+                "--second-face-ratio",
+                &["-0.1", "1.1", "30", "NaN", "0,3"],
+                "give a number from 0 to 1",
+            ),
+        ] {
+            for value in wrong {
+                let cause = options(&[option, value]).unwrap_err().to_string();
+                assert!(cause.contains(option) && cause.contains(range), "{cause}");
+            }
+        }
+        for share in ["0", "1"] {
+            assert!(options(&["--second-face-ratio", share]).is_ok(), "{share}");
+        }
+    }
+
+    #[test]
+    fn the_readme_names_every_option() {
+        let readme = include_str!("../../../README.md");
+        for argument in Options::command().get_arguments() {
+            let Some(name) = argument.get_long() else {
+                continue;
+            };
+            assert!(readme.contains(&format!("`--{name}")), "--{name}");
+            let usual = format!("LIVENESS_{}", name.to_uppercase().replace('-', "_"));
+            let variable = argument.get_env().and_then(|name| name.to_str());
+            let told = |variable| readme.contains(&format!("`{variable}`"));
+            assert!(
+                variable.is_none_or(|variable| variable == usual || told(variable)),
+                "{variable:?}"
+            );
+        }
+    }
+
+    #[test]
     fn variables_with_a_slip_are_found() {
         let variables = [
             ("LIVENESS_QUEU", "1"),
@@ -311,6 +416,10 @@ mod tests {
             ("LIVENESS_QUEUE", "1"),
             ("LIVENESS_LOG", "info"),
             ("LIVENESS_CORS_ORIGINS", "*"),
+            ("LIVENESS_MASK_THRESHOLD", "0.9"),
+            ("LIVENESS_SECOND_FACE_RATIO", "0.25"),
+            ("LIVENESS_STRICT_QUALITY", "true"),
+            ("LIVENESS_STRICT", "true"),
             ("LIVENESS_API_KEYS", "private"),
             ("LIVENESS_ONNXRUNTIME", "a.so"),
             ("LIVENESS_SERVER_PORT", "tcp://10.0.0.1:8080"),
@@ -321,7 +430,12 @@ mod tests {
         let variables = variables.map(|(name, value)| (name.into(), value.into()));
         assert_eq!(
             unknown(variables.into_iter()),
-            ["LIVENESS_API_KEY", "LIVENESS_PORT", "LIVENESS_QUEU"]
+            [
+                "LIVENESS_API_KEY",
+                "LIVENESS_PORT",
+                "LIVENESS_QUEU",
+                "LIVENESS_STRICT"
+            ]
         );
     }
 

@@ -15,6 +15,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::MAX_IMAGE_BYTES;
 use crate::answer::Refusal;
+use crate::config::truth;
 use crate::parameters::{essence, parameter};
 use crate::reader::{Interruption, Progress, Reader};
 
@@ -149,11 +150,7 @@ pub fn details(query: Option<&str>) -> Result<bool, Refusal> {
 }
 
 fn flag(value: &[u8]) -> Result<bool, Refusal> {
-    match value {
-        b"true" | b"True" | b"1" => Ok(true),
-        b"false" | b"False" | b"0" => Ok(false),
-        _ => Err(Refusal::malformed("details is neither true nor false")),
-    }
+    truth(value).ok_or_else(|| Refusal::malformed("details is neither true nor false"))
 }
 
 /// The fields that were found so far.

@@ -150,8 +150,25 @@ impl Control {
         let (engine, models) = checker.describe();
         self.app.metrics.engine(&engine, &models);
         if self.app.checker.set(checker).is_ok() {
-            info!(engine, models, "ready");
+            self.tell_ready(&engine, &models);
         }
+    }
+
+    /// Names what decides over a face otherwise than the library by itself: verdicts of two servers can
+    /// be compared only where it is the same.
+    fn tell_ready(&self, engine: &str, models: &str) {
+        let (chosen, usual) = (self.options.engine(), liveness::Config::default());
+        let ratio =
+            Some(chosen.second_face_ratio).filter(|ratio| *ratio != usual.second_face_ratio);
+        info!(
+            engine,
+            models,
+            threshold = chosen.threshold.and_then(as_written),
+            mask_threshold = chosen.mask_threshold.and_then(as_written),
+            second_face_ratio = ratio.and_then(as_written),
+            strict_quality = chosen.strict_quality.then_some(true),
+            "ready"
+        );
     }
 
     /// Reads API keys and certificate again. What cannot be read stays as it is.
@@ -230,6 +247,11 @@ impl Control {
         }
         None
     }
+}
+
+/// Without the digits that come of more bits: 0.7 would be 0.699999988079071.
+fn as_written(value: f32) -> Option<f64> {
+    value.to_string().parse().ok()
 }
 
 /// The protocol within its limits.

@@ -14,7 +14,7 @@ use reqwest::Client;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::support::{expected, file, json, multipart_text, portrait, send, url_encoded};
+use crate::support::{Answer, expected, file, json, multipart_text, portrait, send, url_encoded};
 
 const KEY: &str = "Correct-Horse-Battery-Staple";
 const SOON: Duration = Duration::from_secs(30);
@@ -322,6 +322,60 @@ async fn options_come_from_the_environment_too() {
     assert_eq!(program.stop("TERM"), "");
 }
 
+/// The line that says that it is ready.
+fn ready(log: &str) -> Value {
+    let mut lines = log.lines().map(|line| serde_json::from_str(line).unwrap());
+    let ready = lines.find(|line: &Value| line["message"] == "ready");
+    ready.expect("it was ready")
+}
+
+/// What becomes of a portrait whose face is smaller than is good for it, and what is logged when the program is ready.
+async fn small_face(command: &mut Command) -> (Answer, Value) {
+    let program = Program::start(command.env("LIVENESS_API_KEYS", KEY));
+    let portrait = image::load_from_memory(&portrait()).unwrap();
+    let mut small = std::io::Cursor::new(Vec::new());
+    let scaled = portrait.thumbnail(200, 200);
+    scaled
+        .write_to(&mut small, image::ImageFormat::Png)
+        .unwrap();
+    let url = format!("{}/liveness/?details=true", program.base);
+    let request = Client::new().post(url).bearer_auth(KEY);
+    let answer = send(request.multipart(file(small.into_inner()))).await;
+    (answer, ready(&program.stop("TERM")))
+}
+
+#[tokio::test]
+async fn what_decides_over_a_face_is_logged_where_it_is_not_the_usual() {
+    let chosen = [
+        ("threshold", json!(0.7)),
+        ("mask_threshold", json!(0.9)),
+        ("second_face_ratio", json!(0.25)),
+        ("strict_quality", json!(true)),
+    ];
+    let (answer, line) = small_face(&mut program()).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let reasons = json!(["face_too_small"]);
+    assert_eq!(answer.json()["details"]["reasons"], reasons);
+    for (name, _) in &chosen {
+        assert!(line.get(name).is_none(), "{line}");
+    }
+
+    let mut command = program();
+    for (name, value) in &chosen {
+        command.env(
+            format!("LIVENESS_{}", name.to_uppercase()),
+            value.to_string(),
+        );
+    }
+    let (answer, line) = small_face(&mut command).await;
+    assert_eq!(answer.status, 422, "{}", answer.body);
+    assert_eq!(answer.json()["error_code"], "051");
+    assert_eq!(answer.json()["details"]["reasons"], reasons);
+    for (name, value) in chosen {
+        assert_eq!(line[name], value, "{line}");
+    }
+}
+
 #[tokio::test]
 async fn variables_that_nobody_reads_are_told_without_their_values() {
     let program = Program::start(
@@ -594,7 +648,22 @@ fn what_cannot_work_is_said_at_once() {
             program().env("LIVENESS_API_KEYS", OsStr::from_bytes(b"s\xfc\xdf")),
             "visible ASCII",
         ),
-        (program().args(["--threshold", "2"]), "threshold is 2"),
+        (
+            program().args(["--threshold", "2"]),
+            "'--threshold <NUMBER>': give a number between 0 and 1",
+        ),
+        (
+            program().env("LIVENESS_MASK_THRESHOLD", "70"),
+            "'--mask-threshold <NUMBER>': give a number between 0 and 1",
+        ),
+        (
+            program().env("LIVENESS_SECOND_FACE_RATIO", "30"),
+            "'--second-face-ratio <NUMBER>': give a number from 0 to 1",
+        ),
+        (
+            program().env("LIVENESS_STRICT_QUALITY", "perhaps"),
+            "'--strict-quality': give true or false",
+        ),
         (
             program().args(["--cors-origin", "https://a.example/"]),
             "give https://a.example",

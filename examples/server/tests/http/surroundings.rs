@@ -285,6 +285,108 @@ async fn the_description_says_when_to_come_again() {
     assert_eq!(refusals, 5);
 }
 
+/// The number that the library's source or the models give for a name.
+fn number_in(source: &str, before: &str) -> String {
+    let (_, rest) = source
+        .split_once(before)
+        .unwrap_or_else(|| panic!("{before} is gone"));
+    let end = rest
+        .find(|sign: char| !sign.is_ascii_digit() && sign != '.')
+        .unwrap();
+    // Written like a text's: 80 for 80.0.
+    rest[..end]
+        .trim_end_matches(".0")
+        .trim_end_matches('.')
+        .to_owned()
+}
+
+#[tokio::test]
+async fn the_description_and_the_documentation_say_what_causes_each_reason() {
+    let quality = include_str!("../../../../src/quality.rs");
+    let detect = include_str!("../../../../src/detect.rs");
+    let constant = |source, name: &str| number_in(source, &format!("const {name}: f32 = "));
+    let manifest: Value =
+        serde_json::from_str(include_str!("../../../../models/manifest.json")).unwrap();
+    let angle = constant(quality, "MAX_ANGLE");
+    let brightness = "RangeInclusive<f32> = ";
+    let darkest = number_in(quality, brightness);
+    let brightest = number_in(quality, &format!("{brightness}{darkest}..="));
+    let detector = &manifest["detector"];
+    let seconds = liveness::Config::default().second_face_ratio;
+    let of_an_error = [
+        (
+            "no_face",
+            format!("`score` of {} or more", detector["score_threshold"]),
+        ),
+        (
+            "no_face",
+            format!("under {} less", detector["judged"]["score"]),
+        ),
+        ("several_faces", format!("{seconds} of the tallest")),
+        (
+            "face_mask",
+            format!(
+                "`mask_probability` of {} or more",
+                manifest["mask"]["threshold"]
+            ),
+        ),
+    ];
+    let of_quality = [
+        (
+            "face_too_small",
+            format!("`face_size` under {}", constant(quality, "MIN_FACE_SIZE")),
+        ),
+        (
+            "face_too_small",
+            format!("under {} the answer", constant(detect, "SMALLEST")),
+        ),
+        (
+            "face_cut_off",
+            format!("`outside` above {}", constant(quality, "MAX_OUTSIDE")),
+        ),
+        ("head_turned", format!("`yaw` beyond {angle} ")),
+        ("head_nodded", format!("`pitch` beyond {angle} ")),
+        ("head_tilted", format!("`roll` beyond {angle} ")),
+        ("too_dark", format!("`brightness` under {darkest}")),
+        ("too_bright", format!("`brightness` above {brightest}")),
+        (
+            "low_contrast",
+            format!("`contrast` under {}", constant(quality, "MIN_CONTRAST")),
+        ),
+        (
+            "clipped",
+            format!("`clipped` above {}", constant(quality, "MAX_CLIPPED")),
+        ),
+        (
+            "blurred",
+            format!("`sharpness` under {}", constant(quality, "MIN_SHARPNESS")),
+        ),
+    ];
+    assert_eq!(detector["judged"]["slope"], 1.0);
+
+    let server = start(&[]).await;
+    let description = send(server.get("/openapi.json")).await.json();
+    let reasons = &description["components"]["schemas"]["Reasons"];
+    let described = reasons["description"].as_str().unwrap();
+    let documented = include_str!("../../../../docs/behaviour.md");
+    let says = |text: &str, begin: &str, reason: &str, cause: &str| {
+        let line = text
+            .lines()
+            .find(|line| line.starts_with(&format!("{begin} `{reason}`")));
+        let line = line.unwrap_or_else(|| panic!("{reason} is missing"));
+        assert!(line.contains(cause), "{line} lacks {cause}");
+    };
+    for (reason, cause) in of_an_error.iter().chain(&of_quality) {
+        says(described, "-", reason, cause);
+    }
+    for (reason, cause) in &of_quality {
+        says(documented, "|", reason, cause);
+    }
+    for reason in reasons["items"]["enum"].as_array().unwrap() {
+        says(described, "-", reason.as_str().unwrap(), "");
+    }
+}
+
 #[tokio::test]
 async fn http_2_is_spoken() {
     let server = start(&[]).await;

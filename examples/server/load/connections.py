@@ -46,7 +46,7 @@ def preface(window: int) -> bytes:
 
 def block(path: str) -> bytes:
     """The header of a GET, in HPACK without compression."""
-    return b"\x82\x86" + b"\x04" + bytes([len(path)]) + path.encode()
+    return b"\x82\x86" + b"\x04" + bytes([len(path)]) + path.encode() + b"\x01\x01a"
 
 
 def requests(path: str, turn: int = 0) -> bytes:

@@ -144,6 +144,11 @@ impl Refusal {
         Refusal::new(ErrorCode::Internal, "")
     }
 
+    /// Ends the connection: what another reads differently may end elsewhere for it too.
+    pub fn closing(self) -> Self {
+        self.with_header(header::CONNECTION, HeaderValue::from_static("close"))
+    }
+
     fn with_status(mut self, status: StatusCode) -> Self {
         self.status = status;
         self

@@ -11,6 +11,7 @@ use clap::{CommandFactory, Parser};
 use tracing::level_filters::LevelFilter;
 
 use crate::MAX_IMAGE_BYTES;
+use crate::host::usual_port;
 
 const AFTER_HELP: &str = "\
 API keys: LIVENESS_API_KEYS holds them, separated by commas; a flag would show them to every user
@@ -316,12 +317,9 @@ fn as_sent(text: &str) -> Option<String> {
     if host.contains('*') {
         return None;
     }
-    let usual = match scheme.as_str() {
-        "http" => Some(80),
-        "https" => Some(443),
-        _ => None,
-    };
-    let port = url.port_u16().filter(|port| Some(*port) != usual);
+    let port = url
+        .port_u16()
+        .filter(|port| Some(*port) != usual_port(&scheme));
     let port = port.map_or_else(String::new, |port| format!(":{port}"));
     Some(format!("{scheme}://{host}{port}"))
 }

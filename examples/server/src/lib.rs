@@ -1,8 +1,8 @@
 //! Answers over HTTP whether a selfie shows a live person, a print or a screen.
 //!
 //! A request goes one way through the modules: it comes on one of the [`connections`], [`routes`]
-//! asks [`keys`] who calls and [`guesses`] whether it has tried too many keys, [`forms`] reads the
-//! body within its limits, [`admission`] lets it wait for one of the few places where images are
+//! asks [`keys`] who calls, [`guesses`] whether it has tried too many keys and [`mod@host`] whether it says
+//! once for which host it is, [`forms`] reads the body within its limits, [`admission`] lets it wait for one of the few places where images are
 //! checked, and [`answer`] says what came out, in the JSON of the contract whatever happened.
 
 #![warn(missing_docs)]
@@ -14,6 +14,7 @@ mod config;
 mod connections;
 mod forms;
 mod guesses;
+mod host;
 mod keys;
 mod log;
 mod metrics;

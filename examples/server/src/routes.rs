@@ -7,11 +7,11 @@ use std::time::Instant;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::http::header::{self, HeaderName, HeaderValue};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode};
-use axum::middleware;
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use liveness::{Error, ErrorCode, Verdict};
@@ -25,6 +25,7 @@ use crate::answer::{Refusal, answer};
 use crate::config::Options;
 use crate::forms::{self, Form};
 use crate::guesses::Guesses;
+use crate::host;
 use crate::keys::Keys;
 use crate::metrics::{Metrics, Stage};
 use crate::page;
@@ -92,11 +93,27 @@ fn safe(routes: Router<Arc<App>>) -> Router<Arc<App>> {
 fn surrounded(routes: Router<Arc<App>>, app: Arc<App>, options: &Options) -> Router {
     let https = options.tls_cert.is_some();
     routes
+        .layer(middleware::from_fn_with_state(app.clone(), hosted))
         .layer(middleware::map_response(move |response| async move {
             secured(response, https)
         }))
         .layer(middleware::from_fn_with_state(app.clone(), observe))
         .with_state(app)
+}
+
+/// Refuses a request that does not say once for which host it is. One for a check has to show its key before.
+async fn hosted(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let route = parts.extensions.get::<MatchedPath>();
+    let named = match route {
+        Some(route) if is_check(route.as_str()) => Ok(()),
+        _ => host::ensure_one(&parts),
+    };
+    let request = Request::from_parts(parts, body);
+    match named {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => app.refuse(request, refusal),
+    }
 }
 
 fn cors(origins: &[HeaderValue]) -> Option<CorsLayer> {
@@ -214,6 +231,7 @@ impl App {
             .map(|info| info.0);
         let credentials = self.keys.credentials(&parts.headers);
         self.guesses.judge(socket, &parts.headers, &credentials)?;
+        host::ensure_one(parts)?;
         if parts.method != Method::POST {
             return Err(Refusal::wrong_method("POST"));
         }
@@ -349,7 +367,12 @@ mod tests {
             }),
         );
         let response = surrounded(safe(routes), app, &options)
-            .oneshot(Request::new(Body::empty()))
+            .oneshot(
+                Request::get("/")
+                    .header("Host", "a")
+                    .body(Body::empty())
+                    .unwrap(),
+            )
             .await
             .unwrap();
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);

@@ -226,6 +226,105 @@ async fn ambiguous_lengths_are_refused_and_end_the_connection() {
     }
 }
 
+/// A proxy may go by another host than the one that is meant here, and a request that follows may be nobody's.
+#[tokio::test]
+async fn a_request_says_once_for_which_host_it_is() {
+    let server = start(&[]).await;
+    let body = r#"{"image_bytes":"AAAA"}"#;
+    let headers =
+        format!("X-API-Key: {KEY}\r\nContent-Type: application/json\r\nContent-Length: 22\r\n");
+    let next = "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n";
+    let ask = async |line: &str, hosts: &str, headers: &str| {
+        let mut stream = server.connect().await;
+        write(
+            &mut stream,
+            format!("{line}\r\n{hosts}{headers}\r\n{body}{next}"),
+        )
+        .await;
+        rest(&mut stream).await
+    };
+    for hosts in [
+        "",
+        "Host: a\r\nHost: a\r\n",
+        "Host: a\r\nhost: b\r\n",
+        "Host: a b\r\n",
+        "Host:\r\n",
+    ] {
+        for line in [
+            "POST /liveness/ HTTP/1.1",
+            "GET /liveness HTTP/1.1",
+            "GET / HTTP/1.1",
+            "GET /healthz HTTP/1.1",
+            "GET /metrics HTTP/1.1",
+            "POST /nothing HTTP/1.1",
+        ] {
+            let answer = ask(line, hosts, &headers).await;
+            assert!(
+                answer.starts_with("HTTP/1.1 400"),
+                "{line} {hosts}: {answer}"
+            );
+            assert!(
+                answer.contains("\r\nconnection: close\r\n"),
+                "{line} {hosts}: {answer}"
+            );
+            // The end of it: what follows is not answered.
+            assert!(
+                answer.ends_with(&failure("004")),
+                "{line} {hosts}: {answer}"
+            );
+        }
+        // Keys come first.
+        let answer = ask(
+            "POST /liveness/ HTTP/1.1",
+            hosts,
+            "Connection: close\r\nContent-Length: 22\r\n",
+        )
+        .await;
+        assert!(answer.contains(&failure("001")), "{hosts}: {answer}");
+    }
+    let answer = ask("POST /liveness/?details=true HTTP/1.1", "", &headers).await;
+    assert!(
+        answer.contains("the request has no header Host: send one"),
+        "{answer}"
+    );
+    let answer = ask("POST /liveness/ HTTP/1.0", "", &headers).await;
+    assert!(answer.contains(&failure("002")), "{answer}");
+}
+
+#[tokio::test]
+async fn a_request_of_http_2_says_once_for_which_host_it_is() {
+    let server = start(&[]).await;
+    let host = |host: &[u8]| [&[0, 4][..], b"host", &[host.len() as u8], host].concat();
+    let authority = b"\x01\x09localhost";
+    let mut nameless = block();
+    let at = nameless
+        .windows(authority.len())
+        .position(|part| part == authority);
+    nameless.drain(at.unwrap()..at.unwrap() + authority.len());
+    for (block, code) in [
+        (block(), "002"),
+        ([block(), host(b"LOCALHOST:80")].concat(), "002"),
+        ([nameless.clone(), host(b"a")].concat(), "002"),
+        (nameless, "004"),
+        ([block(), host(b"a")].concat(), "004"),
+        (
+            [block(), host(b"localhost"), host(b"localhost")].concat(),
+            "004",
+        ),
+    ] {
+        let mut client = Http2::connect(&server).await;
+        write(&mut client.stream, frame(HEADERS, END_HEADERS, 1, &block)).await;
+        let body = br#"{"image_bytes":"AAAA"}"#;
+        write(&mut client.stream, frame(DATA, END_STREAM, 1, body)).await;
+        let answer = client.frame_of(DATA).await.expect("it is answered");
+        assert_eq!(
+            String::from_utf8(answer).unwrap(),
+            failure(code),
+            "{block:?}"
+        );
+    }
+}
+
 /// Chunks count, as the standard has it, and what follows them is no request.
 #[tokio::test]
 async fn a_length_beside_chunks_is_ignored() {
@@ -564,9 +663,11 @@ async fn a_client_may_have_more_requests_than_a_connection() {
 #[cfg(target_os = "linux")]
 async fn ask_and_never_read(address: &str, path: &str) -> Http2 {
     let window = [0, 4, 0, 0, 0, 0];
-    // :method GET, :scheme http, :path
+    // :method GET, :scheme http, :path, and then
     let mut block = vec![0x82, 0x86, 0x04, u8::try_from(path.len()).unwrap()];
     block.extend(path.bytes());
+    // :authority
+    block.extend([0x01, 1, b'a']);
     let ask = |number: u32| frame(HEADERS, END_HEADERS | END_STREAM, 2 * number + 1, &block);
     let asked: Vec<u8> = (0..100).flat_map(ask).collect();
     let mut stream = TcpStream::connect(address).await.unwrap();

@@ -64,6 +64,7 @@ proxy() {
   local header="X-API-Key: $key" portrait=image=@tests/fixtures/astronaut.png
   expect '*"liveness":true*200' "$(proxied -H "$header" -F "$portrait")"
   expect '*"001"*401' "$(proxied -H 'X-API-Key: wrong' -F "$portrait")"
+  expect '*"liveness":true*200' "$(proxied --http1.0 -H 'Host:' -H "$header" -F "$portrait")"
   expect '*"liveness":true*200' "$(proxied -H "$header" -F "image=@$inputs/ten-mebibytes.png")"
   expect '*"liveness":true*200' "$(proxied -H "$header" --data-urlencode "image_bytes@$inputs/ten-mebibytes.base64")"
   expect '*"003"*413' "$(proxied -H "$header" -F "image=@$inputs/too-large.png")"

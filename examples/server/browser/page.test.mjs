@@ -223,6 +223,17 @@ describe("errors", () => {
     assert.equal(await text(page, "title"), "No face was found");
   });
 
+  test("051 for poor quality says so, and what is poor", async () => {
+    const page = await visit();
+    const details = { reasons: ["blurred"], faces: 1, quality: { sharpness: 3.25 } };
+    const body = JSON.stringify({ ...JSON.parse(failure("051")), details });
+    await answerWith(page, { status: 422, body });
+    await check(page, picture.jpeg);
+    await assertRefused(page, "051");
+    assert.equal(await text(page, "title"), "The photograph is not good enough");
+    assert.match(await text(page, "remark-list"), /blurred/);
+  });
+
   test("a mask is 052, its face marked", async () => {
     const page = await visit();
     await check(page, picture.mask);

@@ -491,7 +491,10 @@ function attackWords(attack) {
 function showError(answer, { status, retryAfter, requestId }) {
   const { error_code: code, error_message: message, details = {} } = answer;
   const known = CURES[STATES[status] ?? code] ?? CURES["005"];
-  const cause = details.reasons?.map((reason) => CAUSES[reason]).find(Boolean);
+  const cause =
+    details.reasons?.map((reason) => CAUSES[reason]).find(Boolean) ??
+    // An error has measures where they are its cause: one face was found, and is not good enough for this server.
+    (details.quality && "The photograph is not good enough");
   const cure = [...known.cure];
   if (/^\d+$/.test(retryAfter ?? "")) cure.push(`The server asks to wait ${retryAfter} s.`);
   const notes = [];

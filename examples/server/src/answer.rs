@@ -144,7 +144,7 @@ impl Refusal {
         Refusal::new(ErrorCode::Internal, "")
     }
 
-    /// Ends the connection: what another reads differently may end elsewhere for it too.
+    /// Ends the connection of HTTP/1: whoever reads the request otherwise may also see its end elsewhere.
     pub fn closing(self) -> Self {
         self.with_header(header::CONNECTION, HeaderValue::from_static("close"))
     }

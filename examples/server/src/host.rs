@@ -23,7 +23,7 @@ pub fn ensure_one(parts: &Parts) -> Result<(), Refusal> {
         "{fault}: send one, as HTTP clients do by themselves"
     ));
     Err(match parts.version {
-        // Has no header for it; what comes next on the connection is told from this request there.
+        // There the connection's other requests cannot be taken for a part of this one.
         Version::HTTP_2 => refusal,
         _ => refusal.closing(),
     })

@@ -126,6 +126,13 @@ impl Error {
         Error::new(ErrorCode::UnreadableImage, detail)
     }
 
+    /// For a file of this format that its decoder cannot read, for this cause.
+    pub(crate) fn undecodable(format: &str, cause: impl fmt::Display) -> Self {
+        Error::unreadable(format!(
+            "the {format} image cannot be decoded: {cause}: save it anew as JPEG or PNG"
+        ))
+    }
+
     pub(crate) fn too_large(detail: impl Into<String>) -> Self {
         Error::new(ErrorCode::ImageTooLarge, detail)
     }

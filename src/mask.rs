@@ -68,11 +68,10 @@ impl MaskClassifier {
         let points = face.points.map(|point| point.map(f64::from));
         let fit = fit(&points, self.size)?;
         let margin = 2.0 / fit.scale();
-        let corners = corners(&fit, self.size);
+        let ends = ends(&fit, self.size);
         let span = |axis: usize, side: u32| {
-            let places = corners.map(|corner| corner[axis] + 0.5);
-            let low = places.into_iter().fold(f64::INFINITY, f64::min) - margin;
-            let high = places.into_iter().fold(f64::NEG_INFINITY, f64::max) + margin;
+            let [low, high] = ends[axis].map(|end| end + 0.5);
+            let (low, high) = (low - margin, high + margin);
             // A face beyond the border still needs the border's pixels.
             let start = low.clamp(0.0, f64::from(side) - 1.0);
             (start, high.clamp(start + 1.0, f64::from(side)) - start)
@@ -201,10 +200,18 @@ fn fit(points: &[[f64; 2]; 5], size: u32) -> Result<Similarity, Error> {
         .ok_or_else(|| Error::internal("the landmarks of the face coincide; check the detector"))
 }
 
-/// Where the corners of an aligned face of this size come from.
-fn corners(fit: &Similarity, size: u32) -> [[f64; 2]; 4] {
+/// From where to where an aligned face of this size reaches where it comes from, across and down.
+fn ends(fit: &Similarity, size: u32) -> [[f64; 2]; 2] {
     let last = f64::from(size - 1);
-    [[0.0, 0.0], [last, 0.0], [0.0, last], [last, last]].map(|[x, y]| fit.source(x, y))
+    let corners = [[0.0, 0.0], [last, 0.0], [0.0, last], [last, last]];
+    let corners = corners.map(|[x, y]| fit.source(x, y));
+    [0, 1].map(|axis| {
+        let places = corners.map(|corner| corner[axis]);
+        [
+            places.into_iter().fold(f64::INFINITY, f64::min),
+            places.into_iter().fold(f64::NEG_INFINITY, f64::max),
+        ]
+    })
 }
 
 /// A part of a smaller copy of the image.
@@ -226,14 +233,13 @@ impl Part {
 /// The part of the image around the face, made smaller so that little is left to scale.
 fn reduce(image: &Samples<'_>, fit: &Similarity, size: u32) -> Result<Part, Error> {
     let factor = fit.scale() * MAX_DOWNSAMPLING;
-    let corners = corners(fit, size);
+    let ends = ends(fit, size);
     // Per axis: ratio of the sizes, first pixel and number of pixels of the part in the small copy.
     let span = |axis: usize, side: u32| {
         let small = (f64::from(side) * factor).round().max(1.0);
         let ratio = small / f64::from(side);
-        let places = corners.map(|corner| (corner[axis] + 0.5) * ratio - 0.5);
-        let low = places.into_iter().fold(f64::INFINITY, f64::min).floor() - 1.0;
-        let high = places.into_iter().fold(f64::NEG_INFINITY, f64::max).ceil() + 2.0;
+        let [low, high] = ends[axis].map(|end| (end + 0.5) * ratio - 0.5);
+        let (low, high) = (low.floor() - 1.0, high.ceil() + 2.0);
         // A face beyond the border still needs the border's pixels.
         let start = low.clamp(0.0, small - 1.0);
         let end = high.clamp(start + 1.0, small);

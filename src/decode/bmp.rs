@@ -123,7 +123,7 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), Error> {
         return Err(refused("it has unusual masks for its colours"));
     }
     if head.has_palette() && lacks_colours(&head, bytes) {
-        return Err(refused("it has pixels of colours that its palette lacks"));
+        return Err(palette::lacking("BMP"));
     }
     if head.compression == PLAIN
         && head.masks.is_some_and(|masks| masks[3] != 0)

@@ -66,6 +66,13 @@ impl<'a> File<'a> {
         fine.map_or_else(|| self.full(limits, deadline), Ok)
     }
 
+    fn format(&self) -> &'static str {
+        match self {
+            File::Jpeg(_) => "JPEG",
+            File::Other(format, _) => name(*format),
+        }
+    }
+
     /// Decodes all of a file at full resolution.
     fn full(&self, limits: &Limits, deadline: &Deadline) -> Result<Picture<'static>, Error> {
         // A decoder that panics on an input has met a damaged one: the fault is that it did not say so. To
@@ -76,10 +83,8 @@ impl<'a> File<'a> {
             File::Other(format, bytes) => pixels(*format, bytes, limits, deadline),
         }))
         .unwrap_or_else(|panic| {
-            Err(Error::unreadable(format!(
-                "the decoder gave up on the image: {}",
-                panic_text(&*panic)
-            )))
+            let cause = format!("its decoder gave up, {}", panic_text(&*panic));
+            Err(Error::undecodable(self.format(), cause))
         });
         // A decoder that ran out of time says that it cannot read its file, or gives a part of it.
         deadline.check()?;
@@ -122,6 +127,18 @@ fn is_transparent(image: &DynamicImage) -> bool {
     image
         .as_rgba8()
         .is_some_and(|image| image.pixels().all(|pixel| pixel.0[3] == 0))
+}
+
+/// As people call it.
+fn name(format: ImageFormat) -> &'static str {
+    match format {
+        ImageFormat::Png => "PNG",
+        ImageFormat::Gif => "GIF",
+        ImageFormat::Bmp => "BMP",
+        ImageFormat::Tiff => "TIFF",
+        ImageFormat::WebP => "WebP",
+        _ => "JPEG",
+    }
 }
 
 /// The format by the first bytes; names and types that clients state are often wrong.
@@ -188,11 +205,7 @@ fn pixels(
         ImageFormat::WebP => webp::within(bytes),
         _ => bytes,
     };
-    let damaged = |error: image::ImageError| {
-        Error::unreadable(format!(
-            "the {format:?} image cannot be decoded: {error}: save it anew as JPEG or PNG"
-        ))
-    };
+    let damaged = |error: image::ImageError| Error::undecodable(name(format), error);
     // What a decoder takes as it is made is part of what any check takes.
     memory::expect(0)?;
     check_head(bytes, format)?;

@@ -3,7 +3,7 @@
 
 use gif::{DecodeOptions, DecodingError};
 
-use super::palette::COLOUR;
+use super::palette::{self, COLOUR};
 use crate::deadline::Deadline;
 use crate::error::Error;
 
@@ -118,13 +118,10 @@ pub(super) fn check_head(bytes: &[u8], width: u32, height: u32) -> Result<u64, E
 
 /// Refuses a picture with colours that its palette lacks.
 pub(super) fn check_palette(bytes: &[u8], deadline: &Deadline) -> Result<(), Error> {
-    match lacks_colours(bytes, deadline) {
-        Ok(false) => Ok(()),
-        Ok(true) => Err(refused("has pixels of colours that its palette lacks")),
-        Err(error) => Err(Error::unreadable(format!(
-            "the GIF image cannot be decoded: {error}"
-        ))),
+    if lacks_colours(bytes, deadline).map_err(|error| Error::undecodable("GIF", error))? {
+        return Err(palette::lacking("GIF"));
     }
+    Ok(())
 }
 
 fn refused(fault: &str) -> Error {

@@ -1,5 +1,7 @@
 //! Pictures whose pixels are places in a palette.
 
+use crate::error::Error;
+
 /// Bytes of a colour of the palette.
 pub(super) const COLOUR: usize = 3;
 
@@ -21,6 +23,13 @@ pub(super) fn is_exceeded<'a>(
         usize::from(row[at / 8] >> (8 - bits - at % 8)) & ((1 << bits) - 1)
     };
     rows.any(|row| (0..width).any(|x| colour(row, x) >= colours))
+}
+
+/// The error for a picture with colours that its palette lacks: some viewers show them black, others leave them out.
+pub(super) fn lacking(format: &str) -> Error {
+    Error::unreadable(format!(
+        "viewers would show different pictures of the {format}, because it has pixels of colours that its palette lacks: save it again"
+    ))
 }
 
 #[cfg(test)]

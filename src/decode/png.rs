@@ -146,15 +146,10 @@ impl<'a> Seen<'a> {
 
 /// Refuses a picture with colours that its palette lacks: some viewers show them black, others leave them out.
 pub(super) fn check_palette(bytes: &[u8], deadline: &Deadline) -> Result<(), Error> {
-    match lacks_colours(bytes, deadline) {
-        Ok(false) => Ok(()),
-        Ok(true) => Err(Error::unreadable(
-            "the PNG has pixels of colours that its palette lacks: save it again",
-        )),
-        Err(error) => Err(Error::unreadable(format!(
-            "the Png image cannot be decoded: {error}"
-        ))),
+    if lacks_colours(bytes, deadline).map_err(|error| Error::undecodable("PNG", error))? {
+        return Err(palette::lacking("PNG"));
     }
+    Ok(())
 }
 
 fn lacks_colours(bytes: &[u8], deadline: &Deadline) -> Result<bool, DecodingError> {

@@ -261,7 +261,7 @@ pub(super) fn has_associated_alpha(bytes: &[u8]) -> bool {
     let extra = numbers
         .entries()
         .and_then(|mut entries| entries.find(|entry| entry.tag == Tag::ExtraSamples));
-    extra.is_some_and(|extra| numbers.number(extra.place, 2) == Some(ASSOCIATED))
+    extra.is_some_and(|extra| numbers.values(&extra).first() == Some(&ASSOCIATED))
 }
 
 /// What decides about memory and time, and what the decoder takes for granted.
@@ -341,8 +341,8 @@ fn begins_cleared(bytes: &[u8], place: u64) -> bool {
 /// decoders give a row at a time; and one whose rows are much longer than any picture's.
 pub(super) fn check_strips(bytes: &[u8], deadline: &Deadline) -> Result<(), Error> {
     use CompressionMethod::{Deflate, Fax4, LZW, None, OldDeflate, PackBits};
-    let strips = Strips::read(bytes, deadline)
-        .map_err(|error| Error::unreadable(format!("the TIFF image cannot be decoded: {error}")))?;
+    let strips =
+        Strips::read(bytes, deadline).map_err(|error| Error::undecodable("TIFF", error))?;
     if !matches!(
         strips.compression,
         None | LZW | Deflate | OldDeflate | PackBits | Fax4

@@ -263,8 +263,7 @@ fn check_part(
 /// Refuses a picture without loss that has transparent pixels. Where it says that it has none, they are decoded as if it
 /// said otherwise.
 fn check_opaque(data: &[u8], deadline: &Deadline) -> Result<(), Error> {
-    let damaged =
-        |error: ImageError| Error::unreadable(format!("the WebP image cannot be decoded: {error}"));
+    let damaged = |error: ImageError| Error::undecodable("WebP", error);
     let file = alone(data);
     let decoder = WebPDecoder::new(deadline.reader(&file)).map_err(damaged)?;
     let image = DynamicImage::from_decoder(decoder).map_err(damaged)?;

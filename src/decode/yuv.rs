@@ -1,6 +1,6 @@
 //! From luma and chroma to RGB, whole rows at a time.
 
-use super::colour::put;
+use super::colour::{self, put};
 use crate::simd::{self, Work};
 
 /// Converts rows of one width. A chroma sample covers two by two pixels.
@@ -81,22 +81,9 @@ fn set([red, green, blue]: &mut [Vec<i16>; 3], samples: impl Iterator<Item = [u8
     let [red, green, blue] = [red, green, blue].map(|terms| terms.as_chunks_mut::<2>().0);
     let terms = red.iter_mut().zip(green).zip(blue);
     for (((red, green), blue), [u, v]) in terms.zip(samples) {
-        let [r, g, b] = terms_of(u, v);
+        let [r, g, b] = colour::terms(u, v).map(|term| term as i16);
         (*red, *green, *blue) = ([r; 2], [g; 2], [b; 2]);
     }
-}
-
-/// BT.601 in full range, in 16.16 fixed point, rounded. Luma is a whole number, so that it can be
-/// added after rounding.
-#[inline(always)]
-fn terms_of(u: u8, v: u8) -> [i16; 3] {
-    let (u, v) = (i32::from(u) - 128, i32::from(v) - 128);
-    let round = |value: i32| ((value + (1 << 15)) >> 16) as i16;
-    [
-        round(91_881 * v),
-        round(-22_554 * u - 46_802 * v),
-        round(116_130 * u),
-    ]
 }
 
 impl Work for Pixels<'_> {

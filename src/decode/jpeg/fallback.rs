@@ -47,7 +47,7 @@ fn samples(file: impl ZByteReaderTrait, colours: ColorSpace) -> Result<Vec<u8>, 
 }
 
 fn fault(cause: &str) -> Error {
-    Error::unreadable(format!("the JPEG cannot be decoded: {cause}"))
+    Error::undecodable("JPEG", cause)
 }
 
 #[cfg(test)]

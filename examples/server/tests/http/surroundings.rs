@@ -322,6 +322,21 @@ async fn the_description_and_the_documentation_say_what_causes_each_reason() {
             "no_face",
             format!("under {} less", detector["judged"]["score"]),
         ),
+        (
+            "no_face",
+            format!("under {} in any case", detector["judged"]["least"]),
+        ),
+        (
+            "not_upright",
+            format!(
+                "under {} and {} times",
+                detector["upright"]["score"], detector["upright"]["slope"]
+            ),
+        ),
+        (
+            "not_upright",
+            format!("{} times as high", constant(detect, "LYING")),
+        ),
         ("several_faces", format!("{seconds} of the tallest")),
         (
             "face_mask",

@@ -2,8 +2,8 @@
 
     python -m training.evaluation.mistakes --data ../../shared/data --out report --library ../target/release/libliveness.so
 
-The built library on every image as it is, on its side, upside down, mirrored, in grey, with red and blue exchanged
-and between black bars. Stated is what is called live of the images that get a verdict, and how many get none.
+The built library on every image as it is, on its side, upside down, mirrored, in grey, with red and blue exchanged,
+as YUV of another range, with a wrong white balance and between black bars. Stated is what is called live of the images that get a verdict, and how many get none.
 """
 
 from __future__ import annotations
@@ -29,6 +29,18 @@ def _grey(image: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
 
 
+def _video_range(image: np.ndarray) -> np.ndarray:
+    """YUV with luma of 16 to 235 and chroma of 16 to 240, read as one of 0 to 255."""
+    yuv = cv2.cvtColor(image, cv2.COLOR_RGB2YCrCb).astype(np.float32)
+    scaled = np.float32([16, 128, 128]) + (yuv - np.float32([0, 128, 128])) * np.float32([219, 224, 224]) / 255
+    return cv2.cvtColor(scaled.round().clip(0, 255).astype(np.uint8), cv2.COLOR_YCrCb2RGB)
+
+
+def _tinted(*gains: float) -> Callable[[np.ndarray], np.ndarray]:
+    """Red, green and blue as many times as light, as stored."""
+    return lambda image: (image * np.float32(gains)).round().clip(0, 255).astype(np.uint8)
+
+
 def _between_bars(image: np.ndarray) -> np.ndarray:
     bar = round(BAR * image.shape[0])
     return cv2.copyMakeBorder(image, bar, bar, 0, 0, cv2.BORDER_CONSTANT, value=(0, 0, 0))
@@ -42,6 +54,9 @@ MISTAKES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "mirrored": lambda image: image[:, ::-1],
     "grey": _grey,
     "red and blue exchanged": lambda image: image[..., ::-1],
+    "YUV of video range, read as of full range": _video_range,
+    "warm: red x 1.1, blue x 0.8": _tinted(1.1, 1, 0.8),
+    "cold: red x 0.85, blue x 1.1": _tinted(0.85, 1, 1.1),
     "black bars above and below": _between_bars,
 }
 CLASSES: dict[str, Callable[[Presentation], bool]] = {

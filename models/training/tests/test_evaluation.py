@@ -261,6 +261,10 @@ class TestStability:
             assert done[name][corner].tolist() == [200, 100, 0], name
         assert done["red and blue exchanged"][0, 0].tolist() == [0, 100, 200]
         assert len(set(done["grey"][0, 0])) == 1
+        white = mistakes.MISTAKES["YUV of video range, read as of full range"](np.full((1, 1, 3), 255, np.uint8))
+        assert white.tolist() == [[[235] * 3]]
+        assert done["warm: red x 1.1, blue x 0.8"][0, 0].tolist() == [220, 100, 0]
+        assert done["cold: red x 0.85, blue x 1.1"][0, 0].tolist() == [170, 100, 0]
         assert done["black bars above and below"].shape == (26, 30, 3)
 
     def test_what_a_mistake_costs(self):

@@ -20,8 +20,9 @@ const ALIGN: usize = 32;
 /// Pixels of the height of the smallest face that is judged. Below, more and more attacks look live, as what gives
 /// them away is gone (models/MODEL_CARD.md, "Quality gates"); the networks have been shown none under 32.
 const SMALLEST: f32 = 40.0;
-/// A face is taken to lie where it is more certain in the picture turned, its odds this many times as high. Of 229
-/// upright faces with a score below 0.98 none was 2.1 times as certain in the picture turned, of 2,329 lying ones 98 % were 4.5 times and more.
+/// A face is taken to lie where it is more certain in the picture turned, its odds this many times as high. With a score
+/// below 0.98, none of 229 upright faces was 2.1 times as certain in the picture turned, and 98 % of 2,329 lying ones
+/// were 4.5 times and more.
 const LYING: f32 = 2.5;
 /// No box and no landmark is this many pixels away, unless the network is broken.
 const MAX_COORDINATE: f32 = 1e6;
@@ -87,9 +88,10 @@ impl Detector {
     /// The one face of a selfie: see [`only`](Self::only).
     ///
     /// # Errors
-    /// As there, and 051 for a face that is upright only in the picture turned; half of those that stand on their
-    /// head are found. It is not judged as it would be: whoever else looks at the picture sees it as it is, and each
-    /// further look is one more chance to take for a face what is none.
+    /// As there, and 051 for a face that is upright only in the picture turned. Most of those that stand on their head
+    /// are found, and some that lie on their side, but nothing that comes after is made for them. They are not judged
+    /// in the picture turned: whoever else looks at it sees it as it is, and each further look is one more chance to
+    /// take for a face what is none.
     pub fn face(
         &self,
         image: &Picture,

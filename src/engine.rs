@@ -122,7 +122,7 @@ impl Engine {
     /// # Errors
     /// In this order: 004 for an impossible pixel layout, 003 for a file that is too large, 002
     /// for what cannot be read as an image or has an absurd size (of pixels before 004 for too few
-    /// bytes), 051 unless there is exactly one face, of 40 pixels or more, 052 for a face mask, 051 for
+    /// bytes), 051 unless there is exactly one face, upright and of 40 pixels or more, 052 for a face mask, 051 for
     /// poor quality where [`Config::strict_quality`] asks for it. Where anything goes wrong inside, or
     /// takes longer than the time limit, it is 005, never a verdict.
     pub fn check(&self, image: Image<'_>) -> Result<Verdict, Error> {
